@@ -1,0 +1,56 @@
+"""How arguments and answers travel as JSON; the same for every transport."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+
+from app.post_audit.ports import JSON
+
+__all__ = ["decode", "encode", "to_json"]
+
+
+def to_json(value: object) -> JSON:
+    """Turn dataclasses, enumerations, dates and tuples into what JSON can hold.
+
+    Raises `TypeError` for anything else, and for a moment without a time zone: UTC is never guessed.
+    """
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Enum():
+            return to_json(value.value)
+        case str():
+            return value
+        case datetime():
+            if value.tzinfo is None:
+                message = f"a moment without a time zone cannot be sent: {value.isoformat()}"
+                raise TypeError(message)
+            return value.isoformat()
+        case date():
+            return value.isoformat()
+        case Decimal():
+            return float(value)
+        case Mapping():
+            return {str(key): to_json(item) for key, item in value.items()}
+        case Sequence() | set() | frozenset():
+            return [to_json(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    message = f"{type(value).__name__} cannot be sent as JSON"
+    raise TypeError(message)
+
+
+def encode(value: object) -> str:
+    """Write a value as JSON text; NaN and infinities, which jsonb refuses, raise `ValueError`."""
+    return json.dumps(to_json(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def decode(text: str | bytes) -> JSON:
+    """Read JSON text."""
+    answer: JSON = json.loads(text)
+    return answer

@@ -1,0 +1,1 @@
+"""The six steps; `app.post_audit.compose` lists them in the order they run."""

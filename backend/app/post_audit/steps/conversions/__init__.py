@@ -1,0 +1,42 @@
+"""Which invite message wins, and is that sure?
+
+Compares the messages of every running experiment by the share of invited suppliers whose claim was verified
+within the attribution window, and makes the winner the active message when the evidence is enough, however often
+it has looked before. The other messages keep a small holdout.
+
+It never counts an invite whose window is still open, never compares suppliers that were invited in different
+hours or under different allocations, never switches on a lead that equal messages would show more often than the
+policy allows, and never repeats a switch that a person took back while that rests.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from app.post_audit.ports import Database
+from app.post_audit.step import Step, parse_facts
+from app.post_audit.steps.conversions.decide import decide
+from app.post_audit.steps.conversions.facts import Facts
+from app.post_audit.steps.conversions.policy import ConversionsPolicy
+
+__all__ = ["STEP", "gather"]
+
+
+def gather(database: Database, policy: ConversionsPolicy, as_of: datetime) -> Facts:
+    """Read the running experiments, their counts by hour up to `as_of`, and the holds that still rest."""
+    answer = database.call(
+        "post_audit_read_conversions",
+        as_of=as_of,
+        default_window_hours=policy.attribution_window_hours,
+    )
+    return parse_facts(Facts, answer)
+
+
+STEP = Step(
+    name="conversions",
+    title="Conversions",
+    question="Which invite message wins, and are we sure?",
+    policy=ConversionsPolicy(),
+    gather=gather,
+    decide=decide,
+)

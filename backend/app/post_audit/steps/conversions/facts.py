@@ -1,0 +1,110 @@
+"""What the step `conversions` knows of the marketplace: running experiments, their counts by hour, and holds.
+
+Filled by `public.post_audit_read_conversions`. A unit is a supplier, and only its first invite of an experiment
+counts. A supplier is mature when the attribution window of that invite is over: from then on its outcome can not
+change.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from app.post_audit.ports import JSON
+
+__all__ = ["Block", "Counts", "Experiment", "Facts", "Hold", "Variant"]
+
+Count = Annotated[int, Field(ge=0)]
+BLOCK_LENGTH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One message that may be sent; `cost_paise` is what a conversion costs, where it is known."""
+
+    id: str
+    label: str
+    message: str = ""
+    cost_paise: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Mature suppliers of one variant in one block, and how many of them converted."""
+
+    units: Count
+    converted: Count
+
+    def __post_init__(self) -> None:
+        """Refuse more conversions than suppliers."""
+        if self.converted > self.units:
+            message = f"{self.converted} converted of only {self.units}"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Suppliers first invited in one hour (its start, UTC) under one allocation: they can be compared fairly."""
+
+    hour: AwareDatetime
+    epoch: int
+    counts: Mapping[str, Counts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One running experiment, with every mature block and the number of immature suppliers by variant."""
+
+    id: int | str
+    name: str
+    active_variant: str | None
+    winner: str | None
+    variants: tuple[Variant, ...]
+    allocation_basis_points: Mapping[str, int]
+    allocation_epoch: int
+    version: int
+    attribution_window_hours: Annotated[int, Field(ge=1)]
+    started_at: AwareDatetime | None
+    last_invite_at: AwareDatetime | None
+    blocks: tuple[Block, ...]
+    immature: Mapping[str, Count]
+
+    @property
+    def subject(self) -> str:
+        """The name under which decisions speak of this experiment."""
+        return f"experiment:{self.id}"
+
+    def variant(self, identifier: str | None) -> Variant | None:
+        """The variant of that id, or None where the experiment has none."""
+        return next((variant for variant in self.variants if variant.id == identifier), None)
+
+    def closed_blocks(self, as_of: datetime) -> tuple[Block, ...]:
+        """The blocks that will never change again, oldest first.
+
+        The hour that is just maturing still grows. Its mature part is counted in the rates, but evidence that
+        may be looked at any time needs blocks whose size does not hang on the moment of the look.
+        """
+        newest = as_of - timedelta(hours=self.attribution_window_hours) - BLOCK_LENGTH
+        closed = (block for block in self.blocks if block.hour <= newest)
+        return tuple(sorted(closed, key=lambda block: (block.hour, block.epoch)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A change that a person took back or declined (`undone` is what it wanted) and that rests until a moment."""
+
+    subject: str
+    undone: Mapping[str, JSON]
+    until: AwareDatetime
+    decision_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything the step decides on, as it stood at `as_of` (UTC)."""
+
+    as_of: AwareDatetime
+    experiments: tuple[Experiment, ...]
+    holds: tuple[Hold, ...]

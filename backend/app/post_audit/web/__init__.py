@@ -1,0 +1,1 @@
+"""The HTTP side: FastAPI routes on port 8000, one module of routes for each step that has some."""

@@ -1,0 +1,245 @@
+-- The marketplace's own tables are bound, not assumed. For each role there is one simple view with our column names
+-- over the user's relation; everything else here uses only these views.
+
+CREATE TABLE IF NOT EXISTS post_audit.role_columns (
+  role text NOT NULL,
+  column_name text NOT NULL,
+  position integer NOT NULL,
+  -- key: any type, kept as it is. moment: timestamptz. Others are what they say.
+  kind text NOT NULL CHECK (kind IN ('key', 'text', 'moment', 'integer', 'number', 'boolean', 'json')),
+  required boolean NOT NULL,
+  PRIMARY KEY (role, column_name)
+);
+
+CREATE TABLE IF NOT EXISTS post_audit.bindings (
+  role text PRIMARY KEY,
+  relation text NOT NULL,
+  -- {our column: their column, or {"column": their column, "unit": "rupees"}}; what is missing has our name or is null
+  columns jsonb NOT NULL DEFAULT '{}',
+  is_reference boolean NOT NULL,
+  bound_by text NOT NULL DEFAULT 'migration',
+  bound_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The contract of each role, in the order of its columns: name, kind, and a * where a binding must provide it.
+DELETE FROM post_audit.role_columns WHERE true;
+INSERT INTO post_audit.role_columns (role, column_name, position, kind, required)
+SELECT contract.role, rtrim(split_part(item.definition, ' ', 1), '*'), item.position,
+  split_part(item.definition, ' ', 2), split_part(item.definition, ' ', 1) LIKE '%*'
+FROM (VALUES
+  ('suppliers', 'id* key,name* text,email text,phone text,website text,city text,state text,category text,gstin text,claim_status text,claimed_by text,claimed_at moment,created_at moment'),
+  ('claims', 'id* key,supplier_id* key,claimed_by text,status text,amount_paise integer,claimed_at* moment,verified_at* moment'),
+  ('earnings', 'id* key,user_id* key,supplier_id key,benefit_type text,amount_paise* integer,tracked_at* moment'),
+  ('opt_outs', 'id* key,supplier_id* key,channel text,opted_out_at* moment'),
+  ('invites', 'id* key,experiment_id* key,supplier_id* key,variant* text,channel text,allocation_epoch integer,status text,sent_at* moment'),
+  ('sends', 'id* key,supplier_id key,channel* text,category text,status* text,segments integer,queued_at moment,sent_at* moment'),
+  ('leaderboard', 'id* key,user_id* key,display_name text,total_paise* integer,reached_at moment,rank integer,updated_at moment'),
+  ('airdrop', 'id* key,counter* text,shown_value* integer,state* text,version* integer,shown_at* moment'),
+  ('experiments', 'id* key,name* text,status* text,active_variant* text,winner* text,variants* json,allocation_basis_points* json,allocation_epoch* integer,attribution_window_hours integer,started_at* moment,version* integer,updated_at* moment'),
+  ('capacity', 'id* key,channel* text,daily_quota* integer,maximum_daily_quota* integer,n8n_batch_size* integer,maximum_batch_size* integer,rate_millipaise* integer,version* integer,updated_at* moment'),
+  ('bugs', 'id* key,title* text,description* text,page text,error_code text,app_version text,severity* text,impact* text,status* text,duplicate_of* key,fingerprint* text,priority_score* number,score_factors* json,created_at* moment,fixed_at* moment,updated_at* moment'),
+  ('tasks', 'id* key,title* text,description* text,priority* text,category* text,status* text,disposition* text,estimated_hours* number,source* text,target* text,fingerprint* text,severity* text,rule* text,component* text,location* text,line* integer,occurrences* integer,first_seen_at* moment,last_seen_at* moment,created_at* moment,updated_at* moment,completed_at* moment')
+) AS contract (role, definition)
+CROSS JOIN LATERAL string_to_table(contract.definition, ',') WITH ORDINALITY AS item (definition, position);
+
+-- How one column of a bound relation is read as a column of ours: bare where the type allows it, so that the view
+-- stays updatable there.
+CREATE FUNCTION post_audit.column_expression(role text, wanted post_audit.role_columns, relation regclass, mapping jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  theirs text := CASE jsonb_typeof(mapping -> wanted.column_name)
+    WHEN 'string' THEN mapping ->> wanted.column_name
+    WHEN 'object' THEN mapping -> wanted.column_name ->> 'column'
+    ELSE wanted.column_name END;
+  unit text := CASE WHEN jsonb_typeof(mapping -> wanted.column_name) = 'object'
+    THEN mapping -> wanted.column_name ->> 'unit' END;
+  found record;
+  null_type text := CASE wanted.kind WHEN 'key' THEN 'text' WHEN 'moment' THEN 'timestamptz' WHEN 'integer' THEN 'bigint'
+    WHEN 'number' THEN 'numeric' WHEN 'json' THEN 'jsonb' ELSE wanted.kind END;
+  expression text;
+BEGIN
+  SELECT t.typname AS name, t.typcategory AS category INTO found
+  FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+  WHERE a.attrelid = relation AND a.attname = theirs AND a.attnum > 0 AND NOT a.attisdropped;
+
+  IF found.name IS NULL THEN
+    IF wanted.required OR mapping ? wanted.column_name THEN
+      RAISE EXCEPTION 'The role % needs a column for %, and % has no column named %.',
+        role, wanted.column_name, relation, theirs
+        USING ERRCODE = 'undefined_column',
+          HINT = format('Name it: post-audit bind %s %s --column %s=THEIRS', role, relation, wanted.column_name);
+    END IF;
+    RETURN format('NULL::%s AS %I', null_type, wanted.column_name);
+  END IF;
+
+  expression := CASE
+    WHEN wanted.kind = 'key' THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'text' AND found.name IN ('text', 'varchar') THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'text' AND (found.category IN ('S', 'E', 'N', 'B') OR found.name = 'uuid') THEN format('b.%I::text', theirs)
+    WHEN wanted.kind = 'moment' AND found.name = 'timestamptz' THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'moment' AND found.name = 'timestamp' THEN format('(b.%I AT TIME ZONE ''UTC'')', theirs)
+    WHEN wanted.kind = 'moment' AND found.name = 'date' THEN format('(b.%I::timestamp AT TIME ZONE ''UTC'')', theirs)
+    WHEN wanted.kind IN ('integer', 'number') AND unit = 'rupees' AND found.category = 'N' THEN format('round(b.%I::numeric * 100)::bigint', theirs)
+    WHEN wanted.kind = 'integer' AND found.name IN ('int2', 'int4', 'int8') THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'integer' AND found.category = 'N' THEN format('round(b.%I::numeric)::bigint', theirs)
+    WHEN wanted.kind = 'number' AND found.category = 'N' THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'boolean' AND found.name = 'bool' THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'json' AND found.name = 'jsonb' THEN format('b.%I', theirs)
+    WHEN wanted.kind = 'json' AND found.name = 'json' THEN format('b.%I::jsonb', theirs)
+  END;
+  IF expression IS NULL THEN
+    RAISE EXCEPTION 'The role % cannot read %.% as %: its type is %.', role, relation, theirs, wanted.column_name, found.name
+      USING ERRCODE = 'datatype_mismatch', HINT = format('It needs a %s.', wanted.kind);
+  END IF;
+  RETURN format('%s AS %I', expression, wanted.column_name);
+END
+$$;
+
+CREATE FUNCTION post_audit.build_role_view(role text, relation regclass, mapping jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  expressions text;
+  unknown_column text;
+BEGIN
+  SELECT k.name INTO unknown_column FROM jsonb_object_keys(mapping) AS k (name)
+  WHERE NOT EXISTS (
+    SELECT 1 FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role AND c.column_name = k.name
+  );
+  IF unknown_column IS NOT NULL THEN
+    RAISE EXCEPTION 'The role % has no column named %.', role, unknown_column USING ERRCODE = 'undefined_column';
+  END IF;
+  SELECT string_agg(post_audit.column_expression(build_role_view.role, c, build_role_view.relation, mapping), ', ' ORDER BY c.position)
+    INTO expressions
+  FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role;
+  IF expressions IS NULL THEN
+    RAISE EXCEPTION 'There is no role named %.', role USING ERRCODE = 'undefined_object';
+  END IF;
+  EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', role);
+  EXECUTE format('CREATE VIEW post_audit.%I WITH (security_invoker = true) AS SELECT %s FROM %s AS b', role, expressions, relation);
+  EXECUTE format('REVOKE ALL ON post_audit.%I FROM PUBLIC', role);
+  IF to_regrole('service_role') IS NOT NULL THEN
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON post_audit.%I TO service_role', role);
+  END IF;
+END
+$$;
+
+-- Our reference table of each role, where the name was free. A role whose name was taken waits for a binding.
+INSERT INTO post_audit.bindings (role, relation, is_reference)
+SELECT reference.role, reference.relation, true
+FROM (VALUES
+  ('suppliers', 'public.suppliers'),
+  ('claims', 'public.claim_airdrop_log'),
+  ('earnings', 'post_audit.earnings_ledger'),
+  ('opt_outs', 'post_audit.opt_out_log'),
+  ('invites', 'public.invites_ab_test'),
+  ('sends', 'public.invites_sent'),
+  ('leaderboard', 'public.earnings_leaderboard'),
+  ('airdrop', 'public.leaderboard_tickertape_views'),
+  ('experiments', 'public.ab_test_config'),
+  ('capacity', 'public.infrastructure_config'),
+  ('bugs', 'public.bugs'),
+  ('tasks', 'public.enhancement_tasks')
+) AS reference (role, relation)
+WHERE reference.relation LIKE 'post\_audit.%' OR post_audit.is_ours(reference.relation)
+ON CONFLICT DO NOTHING;
+
+-- A binding whose relation has gone, or has lost a column, must not stop the migration: its view is dropped, and the
+-- product then says that the role needs a binding.
+DO $$
+DECLARE
+  bound record;
+BEGIN
+  FOR bound IN SELECT b.role, b.relation, b.columns FROM post_audit.bindings AS b LOOP
+    BEGIN
+      PERFORM post_audit.build_role_view(bound.role, bound.relation::regclass, bound.columns);
+    EXCEPTION WHEN undefined_table OR undefined_column OR datatype_mismatch OR invalid_schema_name THEN
+      EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', bound.role);
+      RAISE WARNING 'Role %: %', bound.role, SQLERRM;
+    END;
+  END LOOP;
+END
+$$;
+
+-- Refuse, with the cure, what cannot be done before a role has a table.
+CREATE FUNCTION post_audit.require_roles(VARIADIC roles text[]) RETURNS void
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  missing text := (
+    SELECT string_agg(r.role, ', ') FROM unnest(roles) AS r (role)
+    WHERE to_regclass('post_audit.' || quote_ident(r.role)) IS NULL
+  );
+BEGIN
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'No table is bound to: %.', missing
+      USING ERRCODE = 'PT424', HINT = format(
+        'The fixed name is taken by a table of another shape. Bind the one to be used: post-audit bind %s SCHEMA.TABLE',
+        split_part(missing, ',', 1));
+  END IF;
+END
+$$;
+
+CREATE FUNCTION public.post_audit_read_bindings() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_agg(jsonb_build_object(
+      'role', roles.role,
+      'bound', b.role IS NOT NULL AND to_regclass('post_audit.' || quote_ident(roles.role)) IS NOT NULL,
+      'relation', b.relation, 'columns', b.columns, 'is_reference', b.is_reference, 'bound_by', b.bound_by
+    ) ORDER BY roles.role)
+  FROM (SELECT DISTINCT c.role FROM post_audit.role_columns AS c) AS roles
+  LEFT JOIN post_audit.bindings AS b ON b.role = roles.role;
+END;
+
+CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF to_regclass(relation) IS NULL THEN
+    RAISE EXCEPTION 'There is no table or view named %.', relation
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with its schema, quoted where it has capitals: public."Supplier".';
+  END IF;
+  PERFORM post_audit.build_role_view(role, to_regclass(relation), columns);
+  INSERT INTO post_audit.bindings (role, relation, columns, is_reference, bound_by)
+  VALUES (role, to_regclass(relation)::text, columns, false, actor)
+  ON CONFLICT ON CONSTRAINT bindings_pkey DO UPDATE
+    SET relation = EXCLUDED.relation, columns = EXCLUDED.columns, is_reference = false,
+      bound_by = EXCLUDED.bound_by, bound_at = clock_timestamp();
+  RETURN (SELECT item FROM jsonb_array_elements(public.post_audit_read_bindings()) AS item WHERE item ->> 'role' = post_audit_apply_binding.role);
+END
+$$;
+
+-- Columns of a role, `limit` rows from the key `after` on: an array per column, so that a large read stays cheap to
+-- parse. The watermark is the snapshot's horizon: rows committed later have a transaction id of at least that.
+CREATE FUNCTION public.post_audit_read_columns(role text, columns jsonb, after text DEFAULT NULL, "limit" integer DEFAULT 5000)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  key_type text;
+  unknown_column text;
+  arrays text;
+  answer jsonb;
+BEGIN
+  SELECT k.name INTO unknown_column FROM jsonb_array_elements_text(columns) AS k (name)
+  WHERE NOT EXISTS (
+    SELECT 1 FROM post_audit.role_columns AS c WHERE c.role = post_audit_read_columns.role AND c.column_name = k.name
+  );
+  IF unknown_column IS NOT NULL THEN
+    RAISE EXCEPTION 'The role % has no column named %.', role, unknown_column USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  SELECT format_type(a.atttypid, a.atttypmod) INTO key_type
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = to_regclass('post_audit.' || quote_ident(role)) AND a.attname = 'id';
+  IF key_type IS NULL THEN
+    RAISE EXCEPTION 'The role % is not bound to a table.', role USING ERRCODE = 'undefined_table';
+  END IF;
+  SELECT string_agg(format('%L, coalesce(jsonb_agg(page.%I ORDER BY page.id), ''[]'')', k.name, k.name), ', ') INTO arrays
+  FROM jsonb_array_elements_text(columns) AS k (name);
+  EXECUTE format(
+    'SELECT jsonb_build_object(''columns'', jsonb_build_object(%s), ''rows'', count(*),
+       ''next'', CASE WHEN count(*) = $2 THEN (array_agg(page.id ORDER BY page.id DESC))[1]::text END,
+       ''watermark'', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text)
+     FROM (SELECT * FROM post_audit.%I AS v WHERE $1 IS NULL OR v.id > $1::%s ORDER BY v.id LIMIT $2) AS page',
+    arrays, role, key_type) INTO answer USING after, "limit";
+  RETURN answer;
+END
+$$;
