@@ -29,6 +29,8 @@ CREATE SCHEMA IF NOT EXISTS post_audit;
 CREATE TABLE IF NOT EXISTS post_audit.schema_version (
   id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
   version integer NOT NULL,
+  -- of the file that was applied, where the product applied it
+  digest text,
   applied_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -404,6 +406,8 @@ CREATE TABLE IF NOT EXISTS post_audit.runs (
   tick text NOT NULL UNIQUE,
   kind text NOT NULL CHECK (kind IN ('manual', 'schedule', 'audit', 'step')),
   state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'completed', 'failed')),
+  -- the names of the steps it is for; null means all
+  steps jsonb,
   owner text NOT NULL,
   -- grows with every owner: an owner that was replaced is refused by its old token
   token bigint NOT NULL DEFAULT 1,
@@ -831,6 +835,17 @@ BEGIN ATOMIC
   FROM post_audit.decisions AS d WHERE d.id = decision_as_json.decision_id;
 END;
 
+-- What a step does at the end of each of its decisions (and of their undo), in the same transaction, where it has a
+-- function for that: recompute what hangs on the changes, write evidence.
+CREATE FUNCTION post_audit.finish(step text, decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF to_regprocedure(format('post_audit.%I(bigint)', 'finish_' || step)) IS NOT NULL THEN
+    EXECUTE format('SELECT post_audit.%I($1)', 'finish_' || step) USING decision_id;
+  END IF;
+END
+$$;
+
 -- Carry out the next pending changes of a decision, at most `batch` of them. A change is done by
 -- post_audit.change_<kind>, where the kind is what stands before the colon of its subject. Returns what is left.
 CREATE FUNCTION post_audit.carry_out(decision_id bigint, batch integer) RETURNS integer
@@ -841,7 +856,6 @@ DECLARE
   message jsonb;
   new_version bigint;
   remaining integer;
-  finisher text;
 BEGIN
   SELECT * INTO STRICT decision FROM post_audit.decisions AS d WHERE d.id = carry_out.decision_id FOR UPDATE;
   FOR change IN
@@ -879,10 +893,7 @@ BEGIN
   SELECT count(*) INTO remaining FROM post_audit.changes AS c
   WHERE c.decision_id = carry_out.decision_id AND c.state = 'pending';
   IF remaining = 0 AND decision.state = 'applying' THEN
-    finisher := 'post_audit.finish_' || decision.step || '(bigint)';
-    IF to_regprocedure(finisher) IS NOT NULL THEN
-      EXECUTE format('SELECT post_audit.%I($1)', 'finish_' || decision.step) USING decision.id;
-    END IF;
+    PERFORM post_audit.finish(decision.step, decision.id);
     FOR message IN
       SELECT m.value FROM jsonb_array_elements(decision.messages) AS m (value)
       WHERE NOT (m.value ->> 'alert')::boolean AND NOT EXISTS (
@@ -921,7 +932,7 @@ BEGIN
   END IF;
   IF run.token <> token OR run.state <> 'running' THEN
     RAISE EXCEPTION 'Run % belongs to another worker now or has ended; this one stops.', run_id
-      USING ERRCODE = 'PT409', DETAIL = format('token %s was given, %s is valid, state %s', token, run.token, run.state);
+      USING ERRCODE = 'PT423', DETAIL = format('token %s was given, %s is valid, state %s', token, run.token, run.state);
   END IF;
   RETURN run;
 END
@@ -984,6 +995,8 @@ BEGIN
     remaining := post_audit.carry_out(new_id, batch);
   ELSIF EXISTS (SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = new_id) THEN
     UPDATE post_audit.decisions AS d SET state = 'proposed' WHERE d.id = new_id;
+  ELSE
+    PERFORM post_audit.finish(step, new_id);
   END IF;
 
   INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms)
@@ -1169,7 +1182,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
   SELECT jsonb_build_object(
     'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'owner', r.owner, 'token', r.token, 'as_of', r.as_of,
-    'lease_expires_at', r.lease_expires_at, 'started_at', r.started_at, 'finished_at', r.finished_at,
+    'lease_expires_at', r.lease_expires_at, 'started_at', r.started_at, 'finished_at', r.finished_at, 'requested_steps', r.steps,
     'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'step', s.step, 'state', s.state, 'error', s.error, 'duration_ms', s.duration_ms,
         'decision', CASE WHEN s.decision_id IS NOT NULL THEN post_audit.decision_as_json(s.decision_id, 10) END
@@ -1184,7 +1197,7 @@ END;
 --   busy      another owner's run is going on; ask again when its lease has expired or the run has ended
 --   finished  this tick has already been run
 CREATE FUNCTION public.post_audit_apply_begin_run(
-  tick text, owner text, lease_seconds integer, kind text DEFAULT 'manual'
+  tick text, owner text, lease_seconds integer, kind text DEFAULT 'manual', steps jsonb DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -1212,8 +1225,8 @@ BEGIN
     SELECT r.id INTO run_id FROM post_audit.runs AS r WHERE r.tick = post_audit_apply_begin_run.tick;
     outcome := 'finished';
     IF run_id IS NULL THEN
-      INSERT INTO post_audit.runs (tick, kind, owner, as_of, lease_expires_at)
-      VALUES (tick, kind, owner, post_audit.clock(), clock_timestamp() + make_interval(secs => lease_seconds))
+      INSERT INTO post_audit.runs (tick, kind, steps, owner, as_of, lease_expires_at)
+      VALUES (tick, kind, steps, owner, post_audit.clock(), clock_timestamp() + make_interval(secs => lease_seconds))
       RETURNING id INTO run_id;
       outcome := 'started';
     END IF;
@@ -1342,6 +1355,67 @@ BEGIN
 END
 $$;
 
+-- ---- 40_conversions.sql ----
+
+-- The facts of step `conversions` and the one thing it changes.
+
+-- Every running experiment with its counts by hour, up to `as_of` and no further.
+--
+-- A unit is a supplier: its first invite of an experiment decides which variant and which block it belongs to, and
+-- later ones change nothing. Whether that message arrived makes no difference: who was meant to get a variant is
+-- counted for it, or the failed ones of one variant would be sorted out and those of the other not.
+--
+-- A unit has converted when it claimed after the invite and that claim was *verified* before the attribution
+-- window ended. The moment of verification decides, not that of the claim: so the outcome is settled when the window
+-- ends and never changes afterwards, whereas a claim verified weeks later would change counts that a decision stands
+-- on. Where verification takes days, the experiment's window has to hold those days too.
+--
+-- Only units whose window is over are in `blocks` (hour of the invite, UTC, by epoch of the allocation); the others
+-- are `immature`. With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
+-- invite is still found in all of them.
+--
+-- Walks index (experiment_id, supplier_id, sent_at, id) with variant and allocation_epoch of the invites, and all
+-- claims that are verified.
+CREATE FUNCTION public.post_audit_read_conversions(
+  as_of timestamptz, default_window_hours integer DEFAULT 72, hours integer DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  answer jsonb;
+BEGIN
+  PERFORM post_audit.require_roles('experiments', 'invites', 'claims');
+  WITH running AS (
+    SELECT e.*, w.hours AS window_hours, as_of - pg_catalog.make_interval(hours => w.hours) AS mature_until
+    FROM post_audit.experiments AS e
+    CROSS JOIN LATERAL (SELECT coalesce(e.attribution_window_hours, default_window_hours) AS hours) AS w
+    WHERE e.status = 'running' AND e.started_at <= as_of
+  ),
+  firsts AS (
+    SELECT DISTINCT ON (i.experiment_id, i.supplier_id)
+      i.experiment_id, i.supplier_id, i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
+    FROM post_audit.invites AS i
+    WHERE i.sent_at <= as_of
+    ORDER BY i.experiment_id, i.supplier_id, i.sent_at, i.id
+  ),
+  sums AS (
+    SELECT f.experiment_id, f.sent_at <= r.mature_until AS mature,
+      pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
+      count(*) AS units,
+      count(*) FILTER (WHERE EXISTS (
+        SELECT 1 FROM post_audit.claims AS c
+        WHERE c.supplier_id = f.supplier_id AND c.claimed_at >= f.sent_at
+          AND c.verified_at <= f.sent_at + pg_catalog.make_interval(hours => r.window_hours)
+      )) AS converted,
+      max(f.sent_at) AS last_invite_at
+    FROM firsts AS f
+    JOIN running AS r ON r.id = f.experiment_id
+    GROUP BY 1, 2, 3, 4, 5
+  )
+  SELECT pg_catalog.jsonb_agg(s.*) INTO answer FROM sums AS s;
+  RETURN answer;
+END
+$$;
+
 -- ---- 41_infrastructure.sql ----
 
 -- The facts of step `infrastructure` and the one thing it changes.
@@ -1369,6 +1443,7 @@ DECLARE
   counted_since CONSTANT timestamptz := (midnight - pg_catalog.make_interval(days => former_days)) AT TIME ZONE day_zone;
   time_of_day CONSTANT interval := (as_of AT TIME ZONE day_zone) - midnight;
 BEGIN
+  PERFORM post_audit.require_roles('capacity', 'sends');
   RETURN pg_catalog.jsonb_build_object(
     'as_of', as_of,
     'day', midnight::date,
@@ -1390,9 +1465,14 @@ BEGIN
           'queued', coalesce(waiting.units, 0) + coalesce(not_yet.units, 0),
           'former_days', coalesce(sent.former, '[]'::jsonb),
           'hold', (
-            SELECT pg_catalog.jsonb_build_object('undone', h.undone, 'until', h.until, 'decision_id', h.decision_id)
+            SELECT pg_catalog.jsonb_build_object('undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
             FROM post_audit.holds AS h
-            WHERE h.subject = 'capacity:' || c.channel AND h.until > as_of
+            JOIN post_audit.decisions AS d ON d.id = h.decision_id
+            -- A new day is a new need: a raise that was taken back or declined stays so until its day ends.
+            CROSS JOIN LATERAL (
+              SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day') AT TIME ZONE day_zone AS at
+            ) AS ends
+            WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > as_of
           )
         ) ORDER BY c.channel), '[]'::jsonb)
       FROM post_audit.capacity AS c
@@ -1427,7 +1507,9 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT pg_catalog.sum(coalesce(s.segments, 1)) AS units
         FROM post_audit.sends AS s
-        WHERE s.channel = c.channel AND s.status = 'queued' AND s.queued_at > queued_since AND s.queued_at <= as_of
+        WHERE s.channel = c.channel AND s.status = 'queued'
+          -- a bound table may not tell since when; its waiting messages count all the same
+          AND (s.queued_at IS NULL OR (s.queued_at > queued_since AND s.queued_at <= as_of))
       ) AS waiting
       -- Sent after `as_of` but queued before it: at that moment it was waiting. None when as_of is the present.
       CROSS JOIN LATERAL (
@@ -1492,7 +1574,7 @@ BEGIN
   SET daily_quota = wanted_quota,
     n8n_batch_size = wanted_batch,
     version = change_capacity.version,
-    updated_at = pg_catalog.now()
+    updated_at = post_audit.clock()
   WHERE c.channel = key;
 END
 $$;
@@ -1567,7 +1649,7 @@ END
 $$;
 
 INSERT INTO post_audit.schema_version AS v (id, version, applied_at) VALUES (1, 1, now())
-ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, applied_at = EXCLUDED.applied_at
+ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, digest = NULL, applied_at = EXCLUDED.applied_at
 WHERE v.id = 1;
 
 -- The REST layer keeps a picture of the schema; tell it to look again. Nobody listens elsewhere, and that is fine.

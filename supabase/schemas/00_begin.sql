@@ -20,6 +20,8 @@ CREATE SCHEMA IF NOT EXISTS post_audit;
 CREATE TABLE IF NOT EXISTS post_audit.schema_version (
   id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
   version integer NOT NULL,
+  -- of the file that was applied, where the product applied it
+  digest text,
   applied_at timestamptz NOT NULL DEFAULT now()
 );
 

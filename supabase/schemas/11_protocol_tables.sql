@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS post_audit.runs (
   tick text NOT NULL UNIQUE,
   kind text NOT NULL CHECK (kind IN ('manual', 'schedule', 'audit', 'step')),
   state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'completed', 'failed')),
+  -- the names of the steps it is for; null means all
+  steps jsonb,
   owner text NOT NULL,
   -- grows with every owner: an owner that was replaced is refused by its old token
   token bigint NOT NULL DEFAULT 1,

@@ -68,6 +68,17 @@ BEGIN ATOMIC
   FROM post_audit.decisions AS d WHERE d.id = decision_as_json.decision_id;
 END;
 
+-- What a step does at the end of each of its decisions (and of their undo), in the same transaction, where it has a
+-- function for that: recompute what hangs on the changes, write evidence.
+CREATE FUNCTION post_audit.finish(step text, decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF to_regprocedure(format('post_audit.%I(bigint)', 'finish_' || step)) IS NOT NULL THEN
+    EXECUTE format('SELECT post_audit.%I($1)', 'finish_' || step) USING decision_id;
+  END IF;
+END
+$$;
+
 -- Carry out the next pending changes of a decision, at most `batch` of them. A change is done by
 -- post_audit.change_<kind>, where the kind is what stands before the colon of its subject. Returns what is left.
 CREATE FUNCTION post_audit.carry_out(decision_id bigint, batch integer) RETURNS integer
@@ -78,7 +89,6 @@ DECLARE
   message jsonb;
   new_version bigint;
   remaining integer;
-  finisher text;
 BEGIN
   SELECT * INTO STRICT decision FROM post_audit.decisions AS d WHERE d.id = carry_out.decision_id FOR UPDATE;
   FOR change IN
@@ -116,10 +126,7 @@ BEGIN
   SELECT count(*) INTO remaining FROM post_audit.changes AS c
   WHERE c.decision_id = carry_out.decision_id AND c.state = 'pending';
   IF remaining = 0 AND decision.state = 'applying' THEN
-    finisher := 'post_audit.finish_' || decision.step || '(bigint)';
-    IF to_regprocedure(finisher) IS NOT NULL THEN
-      EXECUTE format('SELECT post_audit.%I($1)', 'finish_' || decision.step) USING decision.id;
-    END IF;
+    PERFORM post_audit.finish(decision.step, decision.id);
     FOR message IN
       SELECT m.value FROM jsonb_array_elements(decision.messages) AS m (value)
       WHERE NOT (m.value ->> 'alert')::boolean AND NOT EXISTS (
@@ -158,7 +165,7 @@ BEGIN
   END IF;
   IF run.token <> token OR run.state <> 'running' THEN
     RAISE EXCEPTION 'Run % belongs to another worker now or has ended; this one stops.', run_id
-      USING ERRCODE = 'PT409', DETAIL = format('token %s was given, %s is valid, state %s', token, run.token, run.state);
+      USING ERRCODE = 'PT423', DETAIL = format('token %s was given, %s is valid, state %s', token, run.token, run.state);
   END IF;
   RETURN run;
 END
@@ -221,6 +228,8 @@ BEGIN
     remaining := post_audit.carry_out(new_id, batch);
   ELSIF EXISTS (SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = new_id) THEN
     UPDATE post_audit.decisions AS d SET state = 'proposed' WHERE d.id = new_id;
+  ELSE
+    PERFORM post_audit.finish(step, new_id);
   END IF;
 
   INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms)

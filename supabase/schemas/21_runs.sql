@@ -5,7 +5,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
   SELECT jsonb_build_object(
     'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'owner', r.owner, 'token', r.token, 'as_of', r.as_of,
-    'lease_expires_at', r.lease_expires_at, 'started_at', r.started_at, 'finished_at', r.finished_at,
+    'lease_expires_at', r.lease_expires_at, 'started_at', r.started_at, 'finished_at', r.finished_at, 'requested_steps', r.steps,
     'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'step', s.step, 'state', s.state, 'error', s.error, 'duration_ms', s.duration_ms,
         'decision', CASE WHEN s.decision_id IS NOT NULL THEN post_audit.decision_as_json(s.decision_id, 10) END
@@ -20,7 +20,7 @@ END;
 --   busy      another owner's run is going on; ask again when its lease has expired or the run has ended
 --   finished  this tick has already been run
 CREATE FUNCTION public.post_audit_apply_begin_run(
-  tick text, owner text, lease_seconds integer, kind text DEFAULT 'manual'
+  tick text, owner text, lease_seconds integer, kind text DEFAULT 'manual', steps jsonb DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -48,8 +48,8 @@ BEGIN
     SELECT r.id INTO run_id FROM post_audit.runs AS r WHERE r.tick = post_audit_apply_begin_run.tick;
     outcome := 'finished';
     IF run_id IS NULL THEN
-      INSERT INTO post_audit.runs (tick, kind, owner, as_of, lease_expires_at)
-      VALUES (tick, kind, owner, post_audit.clock(), clock_timestamp() + make_interval(secs => lease_seconds))
+      INSERT INTO post_audit.runs (tick, kind, steps, owner, as_of, lease_expires_at)
+      VALUES (tick, kind, steps, owner, post_audit.clock(), clock_timestamp() + make_interval(secs => lease_seconds))
       RETURNING id INTO run_id;
       outcome := 'started';
     END IF;

@@ -66,7 +66,7 @@ END
 $$;
 
 INSERT INTO post_audit.schema_version AS v (id, version, applied_at) VALUES (1, 1, now())
-ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, applied_at = EXCLUDED.applied_at
+ON CONFLICT (id) DO UPDATE SET version = EXCLUDED.version, digest = NULL, applied_at = EXCLUDED.applied_at
 WHERE v.id = 1;
 
 -- The REST layer keeps a picture of the schema; tell it to look again. Nobody listens elsewhere, and that is fine.

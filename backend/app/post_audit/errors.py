@@ -11,6 +11,7 @@
     └── DatabaseError                 exit 1   the database refused or failed one call
         ├── NotFound                  exit 2   P0002: no such run, decision, step or message
         ├── StateMoved                exit 1   PT409: the facts changed since they were read
+        ├── RunLost                   exit 1   PT423: the run belongs to another worker now
         ├── PermissionRefused         exit 1   class 42501, 28, 0L, 0P
         ├── FunctionMissing           exit 1   42883, 42P01, 3F000
         ├── InvalidArgument           exit 2   class 22, 23, 42703, 42804, P0001
@@ -43,6 +44,7 @@ __all__ = [
     "NotMigrated",
     "PermissionRefused",
     "PostAuditError",
+    "RunLost",
     "StateMoved",
     "TookTooLong",
     "UnexpectedAnswer",
@@ -124,6 +126,12 @@ class StateMoved(DatabaseError):
     http_status = 409
 
 
+class RunLost(DatabaseError):
+    """The run belongs to another worker now, or has ended; this one does nothing more."""
+
+    http_status = 409
+
+
 class PermissionRefused(DatabaseError):
     """The database role may not do this."""
 
@@ -169,6 +177,7 @@ class UnexpectedAnswer(DatabaseError):
 _BY_PREFIX: Final[dict[str, tuple[type[DatabaseError], str]]] = {
     "P0002": (NotFound, ""),
     "PT409": (StateMoved, ""),
+    "PT423": (RunLost, "The worker that took over finishes it; see: post-audit status."),
     "PT": (DatabaseError, ""),
     "42501": (PermissionRefused, "Give the database role the grants of the migration (apply it again)."),
     "28": (PermissionRefused, "Check the user and its rights in DATABASE_URL."),

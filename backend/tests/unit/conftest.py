@@ -1,14 +1,11 @@
-"""Unit tests run with the network off; only a pair of Unix sockets is left, which an event loop wakes itself by."""
+"""Unit tests run with the network off; only Unix sockets are left, by which an event loop wakes itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 import pytest_socket
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)

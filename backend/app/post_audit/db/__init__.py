@@ -1,1 +1,1 @@
-"""The ways to the database: PostgreSQL itself, Supabase over REST, and the embedded server."""
+"""Transports to PostgreSQL, the embedded server, and the migration."""

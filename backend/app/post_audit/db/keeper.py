@@ -1,24 +1,18 @@
 """The process between the embedded PostgreSQL and its users: parent of the one, follower of the others.
 
-    users ── shared lock on users.lock          keeper ── exclusive lock on keeper.lock while it lives
-      │ the last one ends, however it ends        │ parent; its death sends SIGINT (Linux)
-      └────────> keeper gets users.lock ──SIGINT──> postgres ── server.lock, inherited by every process of it
+    users: shared lock on users.lock        keeper: exclusive lock on keeper.lock while it lives
+      │ the last one ends, however it ends    │ parent; its death sends SIGINT (Linux)
+      └───> keeper gets users.lock ──SIGINT──> postgres: server.lock, inherited by every process of it
 
-Locks of the kernel (flock) tell who lives, never a pid file: the kernel gives them back when a process ends,
-also after kill -9. `server.lock` is free only when the postmaster and all its backends are gone, so a new
-server never meets the shared memory of a former one.
-
-This file is run as a program, by its path and with `python -I -S`, so that it needs neither the working
-directory nor an installed package and starts in some 30 ms. It therefore imports the standard library only.
+`server.lock` is free only when the postmaster and all its backends are gone, so a new server never meets the
+shared memory of a former one. Run by the launcher as `python -P -m app.post_audit.db.keeper`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import fcntl
-import io
 import json
 import os
 import signal
@@ -28,111 +22,50 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
+
+from app.post_audit.db.state import (
+    KEEPER_LOCK,
+    SERVER_LOCK,
+    USERS_LOCK,
+    BoundedLog,
+    open_lock,
+    take,
+    write_state,
+)
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
 
-__all__ = ["ANOTHER_KEEPER", "KEEPER_LOCK", "SERVER_LOCK", "USERS_LOCK", "open_lock", "take", "give_to_owner", "write_state"]
-
-USERS_LOCK: Final = "users.lock"
-KEEPER_LOCK: Final = "keeper.lock"
-SERVER_LOCK: Final = "server.lock"
+__all__ = ["ANOTHER_KEEPER", "Keeper", "main"]
 
 ANOTHER_KEEPER: Final = 3  # exit code: a keeper lives already; not an error
 _PORTS_TRIED: Final = 5  # another program would have to take five freshly probed ports in a row
-_PATIENCE: Final = 8.0  # s that a former server gets to end by itself; then SIGQUIT, which is as safe as a crash
+_PATIENCE: Final = 8.0  # s that a former server gets to end by itself; then SIGQUIT, as safe as a crash
 _ORPHANS: Final = 1.0  # s that backends get whose postmaster is dead; idle ones end at once, busy ones do not
-_SHUTDOWN: Final = 20.0  # s that a fast shutdown (one checkpoint) gets before SIGQUIT; recovery repeats the rest
-_LOG_LIMIT: Final = 1_000_000  # bytes of server.log; one former log of the same size is kept beside it
+_SHUTDOWN: Final = 20.0  # s that a fast shutdown (one checkpoint) gets before SIGQUIT; recovery does the rest
 _PR_SET_PDEATHSIG: Final = 1  # <sys/prctl.h>
-
-
-def open_lock(path: Path) -> io.FileIO:
-    """Open a lock file, creating it empty; the descriptor is not inherited. Closing gives the lock back."""
-    lock = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
-    give_to_owner(lock.fileno(), path.parent)
-    return lock
-
-
-def give_to_owner(file: int, folder: Path) -> None:
-    """Give a file that root made to the owner of its folder, so that the owner can work with it as well."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(file, owner.st_uid, owner.st_gid)
-
-
-def take(lock: io.FileIO, *, exclusive: bool) -> bool:
-    """Take the lock if it is free; say whether it was."""
-    try:
-        fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def write_state(path: Path, state: dict[str, object]) -> None:
-    """Replace `server.json` as a whole: a reader sees the former or the new one."""
-    unfinished = path.with_suffix(".new")
-    with unfinished.open("w", encoding="utf-8") as file:
-        give_to_owner(file.fileno(), path.parent)
-        json.dump(state, file, indent=2)
-    unfinished.replace(path)
-
-
-def _commands() -> Iterator[tuple[int, int, str]]:
-    """Yield (pid, uid, command line) of every process. /proc/*/cmdline is readable also without CAP_SYS_PTRACE."""
-    if not Path("/proc/self/cmdline").exists():
-        listing = subprocess.run(["/bin/ps", "-axww", "-o", "pid=,uid=,command="], capture_output=True, check=False)
-        for line in listing.stdout.decode(errors="replace").splitlines():
-            pid, uid, command = line.split(None, 2)
-            yield int(pid), int(uid), command
-        return
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended meanwhile
-                text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                yield int(folder.name), folder.stat().st_uid, text
-
-
-class BoundedLog:
-    """A log file of at most 1 MB, and the one before it. A full disk loses lines, it never stops the server."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = self._open()
-
-    def _open(self) -> IO[bytes]:
-        file = self._path.open("ab")
-        give_to_owner(file.fileno(), self._path.parent)
-        return file
-
-    def write(self, line: bytes) -> None:
-        """Append one line."""
-        with contextlib.suppress(OSError):
-            if self._file.tell() > _LOG_LIMIT:
-                self._file.close()
-                self._path.replace(self._path.with_suffix(".log.1"))
-                self._file = self._open()
-            self._file.write(line)
-            self._file.flush()
 
 
 class Keeper:
     """Runs one postgres until its last user has ended, or until it ends by itself."""
 
-    def __init__(self, state_directory: Path, state: dict[str, object], binary: Path, ids: tuple[int, int]) -> None:
-        self._directory = state_directory
-        self._state = state
+    def __init__(
+        self, directory: Path, identity: dict[str, object], binary: Path, ids: tuple[int, int]
+    ) -> None:
+        """Take the state directory, what server.json says, the program, and (user, group) to run it as."""
+        self._directory = directory
+        self._identity = identity
         self._binary = binary
         self._uid, self._gid = ids
-        self._data = Path(str(state["data_directory"]))
-        self._mark = str(state["cluster_name"])  # in the title of every process of this server
+        self._data = Path(str(identity["data_directory"]))
+        self._mark = str(identity["cluster_name"])  # in the title of every process of this server
         self._guard = threading.RLock()  # re-entrant: a signal handler may interrupt its holder
         self._child: subprocess.Popen[bytes] | None = None
-        self._stopping = False
+        self._stop_asked = threading.Event()
         self._ended = threading.Event()
-        self._users = open_lock(state_directory / USERS_LOCK)
+        self._users = open_lock(directory / USERS_LOCK)
 
     def run(self) -> int:
         """Wait until nothing of a former server is left, start postgres, stay until it ends."""
@@ -141,29 +74,29 @@ class Keeper:
         log = BoundedLog(self._directory / "server.log")
         with open_lock(self._data.parent / SERVER_LOCK) as server_lock:
             if not self._outlive_former_server(server_lock):
-                return 1
+                return 0
             self._remove_stale_pid_file()
-            port = self._state["port"] if isinstance(self._state["port"], int) else 0
+            known = self._identity["port"]
+            port = known if isinstance(known, int) else 0
             for _ in range(_PORTS_TRIED):
                 port = _free_port(port)
-                write_state(self._directory / "server.json", {**self._state, "port": port})
-                port_was_taken = self._serve(port, server_lock, log)
-                if self._stopping or not port_was_taken:
+                write_state(self._directory / "server.json", {**self._identity, "port": port})
+                if not self._serve(port, server_lock, log):
                     break
                 port = 0
         self._ended.set()
-        return 0 if self._stopping else 1
+        return 0 if self._stop_asked.is_set() else 1
 
     def stop(self, why: str) -> None:
         """Ask postgres for a fast shutdown: open transactions are rolled back, then one checkpoint."""
         with self._guard:
-            self._stopping = True
+            self._stop_asked.set()
             if self._child is not None and self._child.poll() is None:
                 _say(f"stopping: {why}")
                 self._child.send_signal(signal.SIGINT)
 
     def _follow_users(self) -> None:
-        fcntl.flock(self._users, fcntl.LOCK_EX)  # held from here to the end of the process: new users wait for it
+        fcntl.flock(self._users, fcntl.LOCK_EX)  # held to the end of this process: new users wait for it
         self.stop("the last user has ended")
         if not self._ended.wait(_SHUTDOWN) and self._child is not None:
             _say(f"no end within {_SHUTDOWN:.0f} s, stopping at once")
@@ -171,62 +104,62 @@ class Keeper:
 
     def _serve(self, port: int, server_lock: io.FileIO, log: BoundedLog) -> bool:
         """Run postgres to its end; say whether it ended because another program had the port."""
-        command = [str(self._binary), "-D", str(self._data), *_settings(port, self._mark)]
-        drop = {"user": self._uid, "group": self._gid, "extra_groups": []} if os.geteuid() == 0 else {}
-        keeper = os.getpid()
-        libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        keeper, root = os.getpid(), os.geteuid() == 0
+        prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux alone has it
 
         def end_with_keeper() -> None:
-            # After the change of user, which would clear it. The keeper may have ended before the call took effect.
-            if libc is not None:
-                libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT.value, 0, 0, 0)
+            # Runs after the change of user, which would clear it. The keeper may have ended just before.
+            if prctl is not None:
+                prctl(_PR_SET_PDEATHSIG, signal.SIGINT.value, 0, 0, 0)
                 if os.getppid() != keeper:
                     os._exit(1)
 
         with self._guard:
-            if self._stopping:
+            if self._stop_asked.is_set():
                 return False
-            self._child = subprocess.Popen(  # type: ignore[call-overload]
-                command,
+            child = subprocess.Popen(  # noqa: S603 - the program that the launcher chose
+                [str(self._binary), "-D", str(self._data), *_settings(port, self._mark)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd="/",
                 env={"PATH": os.defpath, "LC_ALL": "C"},
                 pass_fds=[server_lock.fileno()],
+                user=self._uid if root else None,
+                group=self._gid if root else None,
+                extra_groups=[] if root else None,
                 preexec_fn=end_with_keeper,  # noqa: PLW1509 - the one other thread sits in a system call
-                **drop,
             )
-        if self._stopping:  # a signal came in while the child was made
+            self._child = child
+        if self._stop_asked.is_set():
             self.stop("asked to end during the start")
-        child = self._child
-        taken = threading.Event()
+        port_was_taken = threading.Event()
 
         def copy_log() -> None:
-            for line in child.stderr:
+            for line in child.stderr or ():
                 log.write(line)
                 if b"could not bind" in line:
-                    taken.set()
+                    port_was_taken.set()
 
         copier = threading.Thread(target=copy_log, name="log", daemon=True)
         copier.start()
         code = child.wait()
         copier.join(1.0)  # s; orphaned backends may hold the pipe open for longer
         _say(f"postgres ended with code {code}")
-        return code != 0 and taken.is_set()
+        return code != 0 and port_was_taken.is_set()
 
     def _outlive_former_server(self, server_lock: io.FileIO) -> bool:
-        """Take server.lock, pushing a former server that has lost its keeper; False when told to end."""
+        """Take server.lock, pushing a former server that lost its keeper; False when told to end."""
         begin, pause = time.monotonic(), 0.01
         postmaster = f"-D {self._data} "
         while not take(server_lock, exclusive=True):
-            if self._stopping:
+            if self._stop_asked.is_set():
                 return False
             waited = time.monotonic() - begin
-            if pause == 0.01:  # without a keeper it must go; on Linux it is going already
-                self._signal_former(signal.SIGINT, postmaster)
-            elif waited > _PATIENCE or (waited > _ORPHANS and not any(self._former(postmaster))):
+            if waited > _PATIENCE or (waited > _ORPHANS and not any(self._former(postmaster))):
                 self._signal_former(signal.SIGQUIT, self._mark)
+            elif waited > _ORPHANS and sys.platform != "linux":  # on Linux its keeper's end told it so
+                self._signal_former(signal.SIGINT, postmaster)
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
         return True
@@ -256,8 +189,23 @@ class Keeper:
                 file.unlink()
 
 
+def _commands() -> Iterator[tuple[int, int, str]]:
+    """Yield (pid, uid, command line) of every process."""
+    if not Path("/proc/self/cmdline").exists():
+        listing = subprocess.run(
+            ["/bin/ps", "-axww", "-o", "pid=,uid=,command="], capture_output=True, check=True
+        )
+        for line in listing.stdout.decode(errors="replace").splitlines():
+            pid, uid, command = line.split(None, 2)
+            yield int(pid), int(uid), command
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            text = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            yield int(folder.name), folder.stat().st_uid, text
+
+
 def _settings(port: int, cluster_name: str) -> list[str]:
-    """Give what differs from PostgreSQL's defaults, as arguments: the data folder holds no setting of ours."""
+    """Give what differs from PostgreSQL's defaults, as arguments: the data folder holds none of it."""
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -277,47 +225,43 @@ def _settings(port: int, cluster_name: str) -> list[str]:
 
 
 def _free_port(wanted: int) -> int:
-    """Give `wanted` if nobody listens there, so that addresses stay good over restarts; else any free port."""
+    """Give `wanted` if nobody listens there, so that addresses outlive a restart; else any free port."""
     for port in (wanted, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as postgres does
             probe.bind(("127.0.0.1", port))
             probe.listen(1)
             return int(probe.getsockname()[1])
-    message = "no free port on 127.0.0.1"
-    raise OSError(message)
+    raise OSError("no free port on 127.0.0.1")
 
 
 def _say(text: str) -> None:
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC keeper {os.getpid()}: {text}\n")
+        sys.stderr.write(f"{now} UTC keeper {os.getpid()}: {text}\n")
         sys.stderr.flush()
 
 
 def main() -> int:
-    """Take keeper.lock, become a child of nobody, keep. The lock is held before the launcher goes on."""
-    parser = argparse.ArgumentParser(description="Keeper of the embedded PostgreSQL; started by its launcher.")
-    parser.add_argument("state_directory", type=Path)
-    parser.add_argument("binary", type=Path)
-    parser.add_argument("uid", type=int)
-    parser.add_argument("gid", type=int)
-    given = parser.parse_args()
+    """Take keeper.lock, become a child of nobody, keep. The lock is held before the launcher goes on.
+
+    Arguments: the state directory, the program postgres, and the user's and group's number to run it as.
+    """
+    directory, binary, ids = Path(sys.argv[1]), Path(sys.argv[2]), (int(sys.argv[3]), int(sys.argv[4]))
     os.umask(0o077)
-    lock = open_lock(given.state_directory / KEEPER_LOCK)
+    lock = open_lock(directory / KEEPER_LOCK)
     if not take(lock, exclusive=True):
         return ANOTHER_KEEPER
-    state = json.loads((given.state_directory / "server.json").read_text(encoding="utf-8"))
-    keeper = Keeper(given.state_directory, state, given.binary, (given.uid, given.gid))
+    identity = json.loads((directory / "server.json").read_text(encoding="utf-8"))
     if os.fork() != 0:
         os._exit(0)  # the launcher has no child left to reap; the copy of `lock` keeps it taken
-    code = 1
     try:
-        code = keeper.run()
+        return Keeper(directory, identity, binary, ids).run()
     except OSError as error:
         _say(f"{type(error).__name__}: {error}")
+        return 1
     finally:
         lock.close()
-    return code
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Which invite message wins, and is that sure?
+"""Step `conversions`: which invite message wins, and are we sure?
 
 Compares the messages of every running experiment by the share of invited suppliers whose claim was verified
-within the attribution window, and makes the winner the active message when the evidence is enough, however often
-it has looked before. The other messages keep a small holdout.
+within the attribution window, and makes the winner the active message when the evidence is enough, however
+often it has looked before. The other messages keep a small holdout.
 
-It never counts an invite whose window is still open, never compares suppliers that were invited in different
-hours or under different allocations, never switches on a lead that equal messages would show more often than the
-policy allows, and never repeats a switch that a person took back while that rests.
+It never counts an invite whose window is still open, never compares suppliers that were invited in
+different hours or under different allocations, never switches on a lead that equal messages would show more
+often than the policy allows, and never repeats a switch that a person took back while that rests.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import combinations
@@ -39,7 +39,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantResult:
-    """One variant in numbers. `interval` holds the true rate at every look at once, with probability 1 - alpha."""
+    """One variant in numbers.
+
+    `interval` holds the true rate at every look at once, with probability 1 - alpha.
+    """
 
     variant: Variant
     units: int
@@ -57,21 +60,21 @@ class VariantResult:
 class Assessment:
     """One experiment judged.
 
-    `results` stand in the experiment's order. `leader` has the greatest rate, `rival` is the one the evidence
-    separates least from it, both None below two variants or without mature suppliers. `log_e` is the evidence
-    that leader and rival differ in the leader's favour (never above 0 where it speaks for the rival). `proven` is the variant
-    that beats every rival by evidence, whatever its rate.
+    `results` stand in the experiment's order. `leader` has the greatest rate, `rival` is the one the
+    evidence separates least from it, both None below two variants or without mature suppliers. `log_e` is
+    the evidence that leader and rival differ in the leader's favour (never above 0 where it speaks for the
+    rival). `proven` is the variant that beats every rival by evidence, whatever its rate.
     """
 
     experiment: Experiment
     status: Status
     results: tuple[VariantResult, ...]
-    leader: VariantResult | None
-    rival: VariantResult | None
-    proven: VariantResult | None
-    log_e: float
-    log_threshold: float
-    hold: Hold | None
+    threshold: float
+    leader: VariantResult | None = None
+    rival: VariantResult | None = None
+    proven: VariantResult | None = None
+    log_e: float = 0.0
+    hold: Hold | None = None
 
 
 def _result(experiment: Experiment, variant: Variant, alpha: float) -> VariantResult:
@@ -113,43 +116,40 @@ def _comparisons(
     return found
 
 
+def _hold(experiment: Experiment, as_of: datetime, holds: tuple[Hold, ...], winner: str) -> Hold | None:
+    """Find the hold under which this very winner rests."""
+    return next(
+        (
+            hold
+            for hold in holds
+            if hold.subject == experiment.subject
+            and hold.until > as_of
+            and hold.undone.get("winner") == winner
+        ),
+        None,
+    )
+
+
 def assess(
     experiment: Experiment, as_of: datetime, holds: tuple[Hold, ...], policy: ConversionsPolicy
 ) -> Assessment:
     """Judge one experiment.
 
-    A variant is proved when every variant has `minimum_units` mature suppliers and its e-value against each of
-    its rivals reaches (number of variants - 1) / alpha; it wins when its rate is the greatest, too.
+    A variant is proved when every variant has `minimum_units` mature suppliers and its e-value against each
+    of its rivals reaches (number of variants - 1) / alpha; it wins when its rate is the greatest, too.
     """
     results = tuple(_result(experiment, variant, policy.alpha) for variant in experiment.variants)
     rivals = len(results) - 1
-    log_threshold = math.log(max(rivals, 1) / policy.alpha)
-
-    def judged(
-        status: Status,
-        leader: VariantResult | None = None,
-        rival: VariantResult | None = None,
-        log_e: float = 0.0,
-        *,
-        proven: VariantResult | None = None,
-        hold: Hold | None = None,
-    ) -> Assessment:
-        return Assessment(
-            experiment=experiment,
-            status=status,
-            results=results,
-            leader=leader,
-            rival=rival,
-            proven=proven,
-            log_e=log_e,
-            log_threshold=log_threshold,
-            hold=hold,
-        )
-
+    unjudged = Assessment(
+        experiment=experiment,
+        status=Status.UNKNOWN,
+        results=results,
+        threshold=max(rivals, 1) / policy.alpha,
+    )
     if rivals < 1 or not any(result.units or result.immature for result in results):
-        return judged(Status.UNKNOWN)
-    if any(result.units == 0 for result in results):
-        return judged(Status.COLLECTING)
+        return unjudged
+    if not all(result.units for result in results):
+        return replace(unjudged, status=Status.COLLECTING)
 
     comparisons = _comparisons(experiment, as_of, policy)
 
@@ -161,33 +161,27 @@ def assess(
     others = [result for result in results if result is not leader]
     rival = min(others, key=lambda other: (strength(leader, other), other.variant.id))
     pair = comparisons[leader.variant.id, rival.variant.id]
-    log_e = pair.log_e if pair.favours > 0 else min(0.0, pair.log_e)
+    judged = replace(
+        unjudged,
+        status=Status.COLLECTING,
+        leader=leader,
+        rival=rival,
+        log_e=pair.log_e if pair.favours > 0 else min(0.0, pair.log_e),
+    )
     if any(result.units < policy.minimum_units for result in results):
-        return judged(Status.COLLECTING, leader, rival, log_e)
+        return judged
 
-    proven = next(
-        (
-            result
-            for result in results
-            if all(strength(result, other) >= log_threshold for other in results if other is not result)
-        ),
-        None,
-    )
-    if proven is None:
-        return judged(Status.COLLECTING, leader, rival, log_e)
+    needed = math.log(judged.threshold)
+    for proven in results:
+        if all(strength(proven, other) >= needed for other in results if other is not proven):
+            break
+    else:
+        return judged
     if proven is not leader or any(leader.rate == other.rate for other in others):
-        return judged(Status.BLOCKED, leader, rival, log_e, proven=proven)
-    if experiment.active_variant == leader.variant.id == experiment.winner:
-        return judged(Status.DECIDED, leader, rival, log_e, proven=proven)
-    hold = next(
-        (
-            hold
-            for hold in holds
-            if hold.subject == experiment.subject
-            and hold.until > as_of
-            and hold.undone.get("winner") == leader.variant.id
-        ),
-        None,
-    )
-    status = Status.READY if hold is None else Status.HELD
-    return judged(status, leader, rival, log_e, proven=proven, hold=hold)
+        status, hold = Status.BLOCKED, None
+    elif experiment.active_variant == leader.variant.id == experiment.winner:
+        status, hold = Status.DECIDED, None
+    else:
+        hold = _hold(experiment, as_of, holds, leader.variant.id)
+        status = Status.HELD if hold else Status.READY
+    return replace(judged, status=status, proven=proven, hold=hold)

@@ -8,95 +8,119 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from app.post_audit.formats import count, ist, percent, ratio_in_words
 from app.post_audit.ports import JSON
 from app.post_audit.step import Change, Channel, Decision, Message, Outcome, Reason, ReasonCode
 from app.post_audit.steps.conversions.assess import Assessment, Status, VariantResult, assess
 from app.post_audit.steps.conversions.facts import Experiment, Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
-__all__ = ["decide", "e_value", "explain", "times_in", "variant_numbers"]
+__all__ = ["decide", "e_value", "explain", "variant_numbers"]
 
-NO_EXPERIMENT = ReasonCode("conversions.no_experiment", "No experiment with invite messages is running.")
-NO_INVITES = ReasonCode(
+NO_EXPERIMENT: Final = ReasonCode(
+    "conversions.no_experiment", "No experiment with invite messages is running."
+)
+NO_INVITES: Final = ReasonCode(
     "conversions.no_invites",
     "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
 )
-ONE_VARIANT = ReasonCode(
-    "conversions.one_variant", "{experiment}: it has {variants} message(s); a comparison needs at least 2."
+NOTHING_TO_COMPARE: Final = ReasonCode(
+    "conversions.nothing_to_compare",
+    "{experiment}: messages to choose from: {variants}; a comparison needs 2.",
 )
-TOO_FEW = ReasonCode(
+TOO_FEW: Final = ReasonCode(
     "conversions.too_few",
-    "{experiment}: {variant} has {units:,} of the {needed:,} suppliers it needs whose {window_hours} h to claim"
-    " are over; {immature:,} more are too young to count.",
+    "{experiment}: {variant} has {units} of the {needed} suppliers it needs whose {window_hours}\u00a0h to claim"
+    " are over; {immature} more are too young to count.",
 )
-RATES = ReasonCode(
+RATES: Final = ReasonCode(
     "conversions.rates",
-    "{experiment}: {leader} brings {leader_percent:.2f}\u00a0% ({leader_converted:,} of {leader_units:,}),"
-    " {rival} {rival_percent:.2f}\u00a0% ({rival_converted:,} of {rival_units:,}).",
+    "{experiment}: {leader} brings {leader_rate} ({leader_converted} of {leader_units}),"
+    " {rival} {rival_rate} ({rival_converted} of {rival_units}).",
 )
-NO_EVIDENCE = ReasonCode(
-    "conversions.no_evidence", "That is no evidence either way yet; the rule switches at 1 in {needed:,}."
+NO_EVIDENCE: Final = ReasonCode(
+    "conversions.no_evidence", "That is no evidence either way yet; the rule asks for {needed}."
 )
-EVIDENCE = ReasonCode(
+EVIDENCE: Final = ReasonCode(
     "conversions.evidence",
-    "If {group} were equal, a lead this strong would appear at most 1 time in {times:,}; the rule switches at"
-    " 1 in {needed:,}.",
+    "If {group} were equal, a lead this strong would appear at most {odds}; the rule asks for {needed}.",
 )
-SHARES = ReasonCode(
+SHARES: Final = ReasonCode(
     "conversions.shares",
-    "{winner} gets {winner_percent:g}\u00a0% of the invites; the rest share {holdout_percent:g}\u00a0%, so that"
-    " a winner that wears out is noticed.",
+    "{winner} gets {share} of the invites; {holdout} stay with the rest, so that a winner that wears out is"
+    " noticed.",
 )
-ALREADY = ReasonCode(
+ALREADY: Final = ReasonCode(
     "conversions.already", "{experiment}: {winner} is the recorded winner and already the active message."
 )
-HELD = ReasonCode(
+HELD: Final = ReasonCode(
     "conversions.held",
-    "{experiment}: the switch to {winner} was taken back and rests until {until}; another winner lifts that.",
+    "{experiment}: the switch to {winner} was taken back or declined and rests until {until}; another winner"
+    " lifts that.",
 )
-DISAGREE = ReasonCode(
+DISAGREE: Final = ReasonCode(
     "conversions.disagree",
-    "{experiment}: compared within the same hours {proven} is better, yet its total rate of"
-    " {proven_percent:.2f}\u00a0% is not above the {other_percent:.2f}\u00a0% of {other}; a person has to look.",
+    "{experiment}: within the same hours {proven} is better, yet its total of {proven_rate} is not above the"
+    " {other_rate} of {other}; a person has to look.",
 )
 
 _ALL: Final = 10_000
 """All invites, in basis points."""
 
-_MOST_TIMES: Final = 1_000_000_000
-"""No sentence claims more than 1 in a billion: beyond that the model is the weaker part."""
+_TWO: Final = 2
+"""A comparison takes two variants."""
 
 _LARGEST_EXPONENT: Final = 700.0
 """exp(709) is the largest that a float, and so JSON, can hold."""
 
+_NEXT: Final[Mapping[Status, str]] = {
+    Status.READY: "To take it back: post-audit undo with this decision's number.",
+    Status.BLOCKED: "Look when the shares changed; the comparison within the same hours is the fair one.",
+    Status.HELD: "Nothing; it is judged anew when the rest ends or another message wins.",
+    Status.COLLECTING: "Nothing; once the evidence is enough, the winner becomes active by itself.",
+    Status.DECIDED: "Nothing.",
+    Status.UNKNOWN: "Check that invites are recorded: post-audit status names their table.",
+}
+"""What the reader may do, the most pressing first."""
+
+_STILL: Final[Mapping[Status, tuple[Outcome, str]]] = {
+    Status.BLOCKED: (Outcome.BLOCKED, "Nothing switched: totals and hours disagree."),
+    Status.HELD: (Outcome.BLOCKED, "Nothing switched: a person took this switch back."),
+    Status.COLLECTING: (Outcome.NOTHING, "Nothing switched."),
+    Status.DECIDED: (Outcome.NOTHING, "Nothing switched: the winner is already active."),
+    Status.UNKNOWN: (Outcome.UNKNOWN, "Nothing switched: there is nothing to compare."),
+}
+"""What is said where nothing is switched, the most important first."""
+
+
+def _say(code: ReasonCode, **numbers: float | str) -> Reason:
+    """Fill the gaps as people read them: counts grouped, fractions as percent. The numbers stay as they are."""
+    shown = {
+        name: count(number)
+        if isinstance(number, int)
+        else percent(number, 2)
+        if isinstance(number, float)
+        else number
+        for name, number in numbers.items()
+    }
+    return Reason(code=code.code, text=code.sentence.format(**shown), numbers=numbers)
+
+
+def _share(basis_points: int) -> str:
+    """Write a share of the invites: `95 %`, `97.25 %`."""
+    return percent(basis_points / _ALL, 2 if basis_points % 100 else 0)
+
 
 def e_value(assessment: Assessment) -> float:
-    """The e-value of the leader against its nearest rival, kept finite."""
+    """Give the e-value of the leader against its nearest rival, kept finite."""
     return math.exp(min(assessment.log_e, _LARGEST_EXPONENT))
-
-
-def times_in(assessment: Assessment) -> int:
-    """The N of "at most 1 time in N": the e-value divided by the number of rivals, rounded down."""
-    rivals = max(len(assessment.results) - 1, 1)
-    # The billionth keeps a threshold met exactly (20) from being shown as 19 by the rounding of exp(log(20)).
-    return int(math.exp(min(assessment.log_e - math.log(rivals), math.log(_MOST_TIMES))) + 1e-9)
-
-
-def _moment(moment: datetime, policy: ConversionsPolicy) -> str:
-    """A moment for people: `12 Nov 2025, 14:32 IST`."""
-    local = moment.astimezone(policy.display_zone)
-    return f"{local.day} {local:%b %Y, %H:%M %Z}"
-
-
-def _percent(result: VariantResult) -> float:
-    """The rate in percent, of a variant that has mature suppliers."""
-    return 100 * result.converted / result.units
 
 
 def _too_few(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
     """Name the variant that has the longest way to go."""
     behind = min(assessment.results, key=lambda result: (result.units, result.variant.id))
-    return TOO_FEW(
+    return _say(
+        TOO_FEW,
         experiment=assessment.experiment.name,
         variant=behind.variant.label,
         units=behind.units,
@@ -106,70 +130,88 @@ def _too_few(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
     )
 
 
-def _lead(
-    assessment: Assessment, leader: VariantResult, rival: VariantResult, policy: ConversionsPolicy
-) -> tuple[Reason, Reason]:
-    """The two numbers and the rule."""
-    needed = round(1 / policy.alpha)
-    times = times_in(assessment)
-    rates = RATES(
+def _rates(assessment: Assessment, leader: VariantResult, rival: VariantResult) -> Reason:
+    """Say the two numbers."""
+    return _say(
+        RATES,
         experiment=assessment.experiment.name,
         leader=leader.variant.label,
-        leader_percent=_percent(leader),
+        leader_rate=leader.converted / leader.units,
         leader_converted=leader.converted,
         leader_units=leader.units,
         rival=rival.variant.label,
-        rival_percent=_percent(rival),
+        rival_rate=rival.converted / rival.units,
         rival_converted=rival.converted,
         rival_units=rival.units,
     )
-    if times <= 1:
-        return rates, NO_EVIDENCE(needed=needed)
-    group = "both" if len(assessment.results) == 2 else "all"  # noqa: PLR2004 - "both" is said of two
-    return rates, EVIDENCE(group=group, times=times, needed=needed)
 
 
-def explain(assessment: Assessment, facts: Facts, policy: ConversionsPolicy) -> tuple[Reason, ...]:
-    """The sentences behind a status, the most important first."""
-    experiment, leader, rival = assessment.experiment, assessment.leader, assessment.rival
-    if assessment.status is Status.UNKNOWN:
-        if len(assessment.results) < 2:  # noqa: PLR2004 - a comparison takes two
-            return (ONE_VARIANT(experiment=experiment.name, variants=len(assessment.results)),)
-        return (NO_INVITES(experiment=experiment.name, as_of=_moment(facts.as_of, policy)),)
+def _strength(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
+    """Say the rule. Several rivals have to be beaten, so the evidence is shared among them."""
+    # The billionth keeps a threshold that is just met from being told as 1 in 19: exp(log(20)) may be below
+    # 20.
+    strength = e_value(assessment) / (len(assessment.results) - 1) * (1 + 1e-9)
+    needed = ratio_in_words(1 / policy.alpha)
+    if strength < _TWO:
+        return _say(NO_EVIDENCE, needed=needed)
+    group = "both" if len(assessment.results) == _TWO else "all"
+    return _say(EVIDENCE, group=group, odds=ratio_in_words(strength), needed=needed)
+
+
+def _disagreement(assessment: Assessment, proven: VariantResult) -> Reason:
+    """Name the variant that is ahead by evidence, and the one that is not behind it in total."""
+    others = (result for result in assessment.results if result is not proven)
+    other = max(others, key=lambda result: result.converted / result.units)
+    return _say(
+        DISAGREE,
+        experiment=assessment.experiment.name,
+        proven=proven.variant.label,
+        proven_rate=proven.converted / proven.units,
+        other=other.variant.label,
+        other_rate=other.converted / other.units,
+    )
+
+
+def _unknown(assessment: Assessment, as_of: datetime) -> Reason:
+    """Say what is missing."""
+    name, variants = assessment.experiment.name, len(assessment.results)
+    if variants < _TWO:
+        return _say(NOTHING_TO_COMPARE, experiment=name, variants=variants)
+    return _say(NO_INVITES, experiment=name, as_of=ist(as_of))
+
+
+def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
+    """Say what is behind a status, the most important sentence first."""
+    status, leader, rival, proven = (
+        assessment.status,
+        assessment.leader,
+        assessment.rival,
+        assessment.proven,
+    )
+    if status is Status.UNKNOWN:
+        return (_unknown(assessment, as_of),)
     if leader is None or rival is None:
         return (_too_few(assessment, policy),)
-    lead = _lead(assessment, leader, rival, policy)
-    if any(result.units < policy.minimum_units for result in assessment.results):
-        return (_too_few(assessment, policy), lead[0])
-    if assessment.status is Status.READY:
-        shares = SHARES(
-            winner=leader.variant.label,
-            winner_percent=(_ALL - policy.holdout_basis_points) / 100,
-            holdout_percent=policy.holdout_basis_points / 100,
-        )
-        return (*lead, shares)
-    if assessment.status is Status.DECIDED:
-        return (ALREADY(experiment=experiment.name, winner=leader.variant.label), *lead)
-    if assessment.hold is not None:
-        until = _moment(assessment.hold.until, policy)
-        held = HELD(experiment=experiment.name, winner=leader.variant.label, until=until)
-        return (held, *lead)
-    if assessment.status is Status.BLOCKED and assessment.proven is not None:
-        proven = assessment.proven
-        other = rival if proven is leader else leader
-        disagree = DISAGREE(
-            experiment=experiment.name,
-            proven=proven.variant.label,
-            proven_percent=_percent(proven),
-            other=other.variant.label,
-            other_percent=_percent(other),
-        )
-        return (disagree,)
-    return lead
+    name, winner = assessment.experiment.name, leader.variant.label
+    reasons = (_rates(assessment, leader, rival), _strength(assessment, policy))
+    if proven is None:
+        if any(result.units < policy.minimum_units for result in assessment.results):
+            reasons = (_too_few(assessment, policy), reasons[0])
+    elif status is Status.BLOCKED:
+        return (_disagreement(assessment, proven),)
+    elif status is Status.DECIDED:
+        return (_say(ALREADY, experiment=name, winner=winner), *reasons)
+    elif assessment.hold is not None:
+        return (_say(HELD, experiment=name, winner=winner, until=ist(assessment.hold.until)), *reasons)
+    else:
+        share = _share(_ALL - policy.holdout_basis_points)
+        holdout = _share(policy.holdout_basis_points)
+        return (*reasons, _say(SHARES, winner=winner, share=share, holdout=holdout))
+    return reasons
 
 
 def variant_numbers(result: VariantResult) -> dict[str, JSON]:
-    """One variant for the record; a rate that is not known is null, not zero."""
+    """Record one variant; a rate that is not known is null, not zero."""
     return {
         "id": result.variant.id,
         "label": result.variant.label,
@@ -182,9 +224,9 @@ def variant_numbers(result: VariantResult) -> dict[str, JSON]:
 
 
 def _experiment_numbers(assessment: Assessment) -> dict[str, JSON]:
-    """One experiment for the record."""
+    """Record one experiment."""
     experiment = assessment.experiment
-    compared = assessment.leader is not None
+    last_invite_at = experiment.last_invite_at
     return {
         "id": experiment.id,
         "name": experiment.name,
@@ -193,10 +235,10 @@ def _experiment_numbers(assessment: Assessment) -> dict[str, JSON]:
         "winner": experiment.winner,
         "leader": assessment.leader.variant.id if assessment.leader else None,
         "rival": assessment.rival.variant.id if assessment.rival else None,
-        "e_value": e_value(assessment) if compared else None,
-        "threshold": math.exp(assessment.log_threshold),
+        "e_value": e_value(assessment) if assessment.leader else None,
+        "threshold": assessment.threshold,
         "window_hours": experiment.attribution_window_hours,
-        "last_invite_at": experiment.last_invite_at.isoformat() if experiment.last_invite_at else None,
+        "last_invite_at": last_invite_at.isoformat() if last_invite_at else None,
         "variants": [variant_numbers(result) for result in assessment.results],
     }
 
@@ -258,11 +300,13 @@ def _switch(
     former = experiment.variant(experiment.active_variant)
     former_name = former.label if former else (experiment.active_variant or "no message")
     stays = experiment.active_variant == leader.variant.id
-    headline = f"{label} stays active, now as the winner." if stays else f"{label} becomes the active message."
+    headline = (
+        f"{label} stays active, now as the winner." if stays else f"{label} becomes the active message."
+    )
     told = (
         f"{headline}\n"
         + "\n".join(reason.text for reason in reasons)
-        + "\nTo take it back: post-audit undo, with the number of this decision; the same switch then rests for"
+        + "\nTo take it back: post-audit undo with this decision's number; the same switch then rests for"
         f" {policy.hold_days} days."
     )
     taken_back = f"Taken back: {experiment.name} sends {former_name} with the shares it had before."
@@ -278,36 +322,6 @@ def _switch(
             Message(channel=Channel.TELEGRAM, subject=experiment.subject, payload={"text": taken_back}),
         ),
     )
-
-
-def _still(statuses: list[Status], policy: ConversionsPolicy) -> tuple[Outcome, str, str]:
-    """Outcome, headline and next step where nothing is switched."""
-    if Status.BLOCKED in statuses:
-        return (
-            Outcome.BLOCKED,
-            "Nothing switched: totals and hours disagree.",
-            "Look at when the shares changed; the hour-by-hour comparison is the fair one.",
-        )
-    if Status.HELD in statuses:
-        return (
-            Outcome.BLOCKED,
-            "Nothing switched: a person took this switch back.",
-            "Nothing to do: it is judged anew when the rest ends or another message wins.",
-        )
-    if all(status is Status.UNKNOWN for status in statuses):
-        return (
-            Outcome.UNKNOWN,
-            "Nothing switched: there is nothing to compare.",
-            "Check that invites are sent, and that their table is bound: post-audit status.",
-        )
-    if Status.COLLECTING in statuses:
-        share = (_ALL - policy.holdout_basis_points) / 100
-        return (
-            Outcome.NOTHING,
-            "Nothing switched.",
-            f"Nothing to do: when the evidence is enough, the winner gets {share:g}\u00a0% by itself.",
-        )
-    return Outcome.NOTHING, "Nothing switched: the winner is already active.", "Nothing to do."
 
 
 def decide(facts: Facts, policy: ConversionsPolicy) -> Decision:
@@ -327,25 +341,28 @@ def decide(facts: Facts, policy: ConversionsPolicy) -> Decision:
     reasons: list[Reason] = []
     switches: list[_Switch] = []
     for assessment in assessments:
-        because = explain(assessment, facts, policy)
+        because = explain(assessment, facts.as_of, policy)
         reasons.extend(because)
         if assessment.status is Status.READY and assessment.leader is not None:
             switches.append(_switch(assessment, assessment.leader, because, policy))
-    numbers: dict[str, JSON] = {"experiments": [_experiment_numbers(assessment) for assessment in assessments]}
+    numbers: dict[str, JSON] = {
+        "experiments": [_experiment_numbers(assessment) for assessment in assessments]
+    }
+    statuses = {assessment.status for assessment in assessments}
+    following = next(text for status, text in _NEXT.items() if status in statuses)
     if not switches:
-        outcome, headline, following = _still([assessment.status for assessment in assessments], policy)
+        outcome, headline = next(said for status, said in _STILL.items() if status in statuses)
         return Decision(
             outcome=outcome, headline=headline, reasons=tuple(reasons), numbers=numbers, next=following
         )
+    several = f"{len(switches)} experiments switch to their winners."
     return Decision(
         outcome=Outcome.ACT,
-        headline=switches[0].headline
-        if len(switches) == 1
-        else f"{len(switches)} experiments switch to their winners.",
+        headline=switches[0].headline if len(switches) == 1 else several,
         reasons=tuple(reasons),
         numbers=numbers,
         changes=tuple(switch.change for switch in switches),
         messages=tuple(message for switch in switches for message in switch.messages),
         undo_messages=tuple(message for switch in switches for message in switch.undo_messages),
-        next=f"Taking it back is possible; the same switch then rests for {policy.hold_days} days.",
+        next=following,
     )

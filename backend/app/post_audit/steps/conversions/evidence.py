@@ -3,13 +3,13 @@
 Source: R. Turner, A. Ly, P. Grünwald, "Generic e-variables for exact sequential k-sample tests", Journal of
 Statistical Planning and Inference 230 (2024) 106116; the stratified form is arXiv 2302.11401.
 
-The data come in blocks, in each of which both arms ran side by side. Before a block is opened, bets are laid on
-the log rate ratio (a normal mixture around "no difference") around the base rate that earlier blocks showed. The
-block multiplies each bet's capital by likelihood(bet) / likelihood(null), where the null rate is the bet's own
-average weighted by the arms' sizes. If both arms have one rate, whatever it is and however it drifts from block
-to block, no factor exceeds 1 on average. So the mean capital, the e-value, reaches 1/alpha at most with
-probability alpha, ever; and because only arms of one block are compared, neither drifting rates nor a changed
-allocation can fake a lead.
+The data come in blocks, in each of which both arms ran side by side. Before a block is opened, bets are
+laid on the log rate ratio (a normal mixture around "no difference") around the base rate that earlier
+blocks showed. The block multiplies each bet's capital by likelihood(bet) / likelihood(null), where the null
+rate is the bet's own average weighted by the arms' sizes. If both arms have one rate, whatever it is and
+however it drifts from block to block, no factor exceeds 1 on average. So the mean capital, the e-value,
+reaches 1/alpha at most with probability alpha, ever; and because only arms of one block are compared,
+neither drifting rates nor a changed allocation can fake a lead.
 
 What that asks of the caller: a block's sizes must not hang on its outcomes, and blocks come in time order.
 """
@@ -28,8 +28,9 @@ __all__ = ["Bets", "Comparison", "Path", "compare", "evidence_path", "rate_inter
 
 Floats = NDArray[np.float64]
 
-# Bets on each side of "no difference". They sit at the quantiles of the normal, so they are densest around zero,
-# where large samples need them: 50 a side lie 0.005 apart there, the resolution of about 300,000 conversions.
+# Bets on each side of "no difference". They sit at the quantiles of the normal, so they are densest around
+# zero, where large samples need them: 50 a side lie 0.005 apart there, the resolution of about 300,000
+# conversions.
 _BETS_A_SIDE: Final = 50
 
 # Halvings of an interval shorter than 1: beyond the 53 bits of a float nothing moves.
@@ -38,7 +39,10 @@ _HALVINGS: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bets:
-    """What is bet on before data: the deviation of the log rate ratio, and the base rate with its weight in units."""
+    """What is bet on before any data.
+
+    The standard deviation of the log rate ratio, and the base rate (0 to 1) with its weight in units.
+    """
 
     log_ratio_deviation: float
     prior_rate: float
@@ -47,8 +51,10 @@ class Bets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """Evidence after each block. `log_e` is the log e-value against "equal"; `lean` is above zero where it speaks
-    for the first arm and below where for the second. Both have the shape of the counts.
+    """Evidence after each block, in the shape of the counts.
+
+    `log_e` is the log e-value against "equal"; `lean` is above zero where it speaks for the first arm and
+    below where it speaks for the second.
     """
 
     log_e: Floats
@@ -57,21 +63,23 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Evidence after the last block: the log e-value, and which arm it favours (1 first, -1 second, 0 neither)."""
+    """Evidence after the last block: the log e-value, and whom it favours (1 first arm, -1 second, 0
+    neither).
+    """
 
     log_e: float
     favours: int
 
 
 def _log_mean_exp(logarithms: Floats) -> Floats:
-    """Log of the mean of exponentials over the first axis, without overflow."""
+    """Take the log of the mean of exponentials over the first axis, without overflow."""
     peak = logarithms.max(axis=0)
     mean: Floats = peak + np.log(np.exp(logarithms - peak).mean(axis=0))
     return mean
 
 
 def _before(counts: Floats) -> Floats:
-    """Running totals over the last axis that leave out the block itself."""
+    """Total the last axis up to each block leaving out the block itself."""
     totals: Floats = np.cumsum(counts, axis=-1) - counts
     return totals
 
@@ -110,7 +118,7 @@ def evidence_path(
     ceiling = (1.0 + base) / 2
 
     def capital(up: Floats, down: Floats) -> Floats:
-        """Log capital after each block of the bets that the rates stand as `up` to `down`, averaging to `base`."""
+        """Log capital after each block of the bets that the rates stand `up` to `down` around `base`."""
         scale = base / (share_first * up + share_second * down)
         first = np.minimum(scale * up, ceiling)
         second = np.minimum(scale * down, ceiling)
@@ -135,7 +143,7 @@ def compare(
     converted_second: ArrayLike,
     bets: Bets,
 ) -> Comparison:
-    """Evidence after the last block of two series of counts (blocks,); none at all without blocks."""
+    """Weigh the evidence after the last block of two series of counts (blocks,); none at all without blocks."""
     if np.size(units_first) == 0:
         return Comparison(log_e=0.0, favours=0)
     path = evidence_path(units_first, converted_first, units_second, converted_second, bets)
@@ -143,7 +151,7 @@ def compare(
 
 
 def rate_interval(converted: int, units: int, alpha: float) -> tuple[float, float]:
-    """Where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha.
+    """Say where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha.
 
     H. Robbins' mixture (1970): a rate stays inside while the data are less than 1/alpha times as likely under a
     uniform mixture of all rates. Holds for one constant rate; where it drifts, read it as that of the average.

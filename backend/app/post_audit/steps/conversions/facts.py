@@ -1,8 +1,8 @@
 """What the step `conversions` knows of the marketplace: running experiments, their counts by hour, and holds.
 
-Filled by `public.post_audit_read_conversions`. A unit is a supplier, and only its first invite of an experiment
-counts. A supplier is mature when the attribution window of that invite is over: from then on its outcome can not
-change.
+Filled by `public.post_audit_read_conversions`. A unit is a supplier, and only its first invite of an
+experiment counts. A supplier is mature when the attribution window of that invite is over: from then on its
+outcome can not change.
 """
 
 from collections.abc import Mapping
@@ -40,13 +40,14 @@ class Counts:
     def __post_init__(self) -> None:
         """Refuse more conversions than suppliers."""
         if self.converted > self.units:
-            message = f"{self.converted} converted of only {self.units}"
-            raise ValueError(message)
+            raise ValueError(f"{self.converted} converted of only {self.units}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Suppliers first invited in one hour (its start, UTC) under one allocation: they can be compared fairly."""
+    """Suppliers first invited in one hour (its start, UTC) under one allocation: comparable with one
+    another.
+    """
 
     hour: AwareDatetime
     epoch: int
@@ -77,11 +78,11 @@ class Experiment:
         return f"experiment:{self.id}"
 
     def variant(self, identifier: str | None) -> Variant | None:
-        """The variant of that id, or None where the experiment has none."""
+        """Find the variant of that id, or None where the experiment has none."""
         return next((variant for variant in self.variants if variant.id == identifier), None)
 
     def closed_blocks(self, as_of: datetime) -> tuple[Block, ...]:
-        """The blocks that will never change again, oldest first.
+        """Give the blocks that will never change again, oldest first.
 
         The hour that is just maturing still grows. Its mature part is counted in the rates, but evidence that
         may be looked at any time needs blocks whose size does not hang on the moment of the look.
@@ -93,7 +94,9 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A change that a person took back or declined (`undone` is what it wanted) and that rests until a moment."""
+    """A change that a person took back or declined, and that rests until a moment; `undone` is what it
+    wanted.
+    """
 
     subject: str
     undone: Mapping[str, JSON]

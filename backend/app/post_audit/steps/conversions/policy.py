@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta, timezone, tzinfo
 
 __all__ = ["ConversionsPolicy"]
 
@@ -22,18 +21,21 @@ class ConversionsPolicy:
     """Suppliers a variant needs whose attribution window is over; the marketplace's own rule."""
 
     attribution_window_hours: int = 72
-    """How long after an invite a claim counts for it, where the experiment sets none. It has to hold 99 % of the
-    slowest variant's claims: with 4 h against 24 h of delay, counting sooner chose the worse message every time."""
+    """How long after an invite a claim counts for it, where the experiment sets none. It has to hold 99 %
+    of the slowest variant's claims: with 4 h against 24 h of delay, counting sooner chose the worse message
+    every time."""
 
     holdout_basis_points: int = 500
-    """What the other variants keep together after a switch: 5 % finds a winner's decay from 5 to 3.5 % in 6 days."""
+    """What the other variants keep together after a switch: 5 % finds a winner's decay from 5 to 3.5 % in 6
+    days."""
 
     hold_days: int = 7
     """How long a switch that a person took back is not made again."""
 
     log_ratio_deviation: float = 0.2
-    """Standard deviation of the log rate ratio that the evidence expects: 0.2 is "about a fifth better or worse".
-    It decides only how fast evidence grows (4 against 5 % in about 8,300 invites a variant), never whether it holds."""
+    """Standard deviation of the log rate ratio that the evidence expects: 0.2 is "about a fifth better or
+    worse". It decides only how fast evidence grows (4 against 5 % in about 8,300 invites a variant), never
+    whether it holds."""
 
     prior_rate: float = 0.04
     """The conversion rate assumed before the first block; weighs as much as `prior_units` suppliers."""
@@ -41,20 +43,15 @@ class ConversionsPolicy:
     prior_units: float = 50.0
     """Weight of `prior_rate`, in suppliers; weak, so that one ordinary hour outweighs it."""
 
-    display_zone: tzinfo = timezone(timedelta(hours=5, minutes=30), "IST")  # noqa: RUF009 - immutable
-    """The clock of the dates in sentences. India has one offset and no summer time."""
-
     def __post_init__(self) -> None:
         """Refuse a policy under which a decision would mean nothing."""
         if not 0 < self.alpha < 1:
-            message = "alpha must lie between 0 and 1"
-            raise ValueError(message)
+            raise ValueError("alpha must lie between 0 and 1")
         if self.minimum_units < 1 or self.attribution_window_hours < 1:
-            message = "minimum_units and attribution_window_hours must be at least 1"
-            raise ValueError(message)
+            raise ValueError("minimum_units and attribution_window_hours must be at least 1")
         if not 0 <= self.holdout_basis_points < 5_000:  # noqa: PLR2004 - half of 10,000: the winner keeps the most
-            message = "holdout_basis_points must be at least 0 and below 5,000"
-            raise ValueError(message)
+            raise ValueError("holdout_basis_points must be at least 0 and below 5,000")
         if not (0 < self.prior_rate < 1 and self.prior_units > 0 and self.log_ratio_deviation > 0):
-            message = "prior_rate must lie between 0 and 1, prior_units and log_ratio_deviation above 0"
-            raise ValueError(message)
+            raise ValueError(
+                "prior_rate must lie between 0 and 1, prior_units and log_ratio_deviation above 0"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from datetime import datetime, timedelta
 
@@ -17,7 +16,7 @@ __all__ = ["stats"]
 
 
 def _points(experiment: Experiment, variant: str, since: datetime) -> list[tuple[datetime, Counts]]:
-    """The counts of one variant by hour, oldest first, from the block on that contains `since`."""
+    """Add up one variant by hour, oldest first, from the block on that contains `since`."""
     hours: defaultdict[datetime, list[Counts]] = defaultdict(list)
     for block in experiment.blocks:
         counts = block.counts.get(variant)
@@ -33,7 +32,7 @@ def _points(experiment: Experiment, variant: str, since: datetime) -> list[tuple
 
 
 def _variant(experiment: Experiment, numbers: dict[str, JSON], since: datetime) -> dict[str, JSON]:
-    """One variant: the known keys over the period asked for, the added ones over the whole experiment."""
+    """Tell of one variant: the known keys over the period asked for, the added ones over the whole experiment."""
     points = _points(experiment, str(numbers["id"]), since)
     sent = sum(counts.units for _, counts in points)
     converted = sum(counts.converted for _, counts in points)
@@ -58,7 +57,7 @@ def _variant(experiment: Experiment, numbers: dict[str, JSON], since: datetime) 
 def stats(
     facts: Facts, policy: ConversionsPolicy, *, hours: int = 24, experiment_id: int | str | None = None
 ) -> dict[str, JSON]:
-    """The state of one experiment (the first one, if not named) as the marketplace's pages expect it.
+    """Tell the state of one experiment (the first, if none is named) as the marketplace's pages expect it.
 
     Only suppliers are counted whose attribution window is over, so `hours` reaches back from the newest invite
     that can be judged (`counted_until`), not from now; who is too young stands in `immature`. A rate is null
@@ -72,24 +71,27 @@ def stats(
     names: list[JSON] = [{"id": experiment.id, "name": experiment.name} for experiment in facts.experiments]
     if not running:
         if experiment_id is not None:
-            message = f"No running experiment has the id {experiment_id}."
-            raise NotFound(message)
-        return {"stats": [], "active_variant": None, "winner": None, "status": "unknown", "experiments": names}
+            raise NotFound(f"No running experiment has the id {experiment_id}.")
+        return {
+            "stats": [],
+            "active_variant": None,
+            "winner": None,
+            "status": "unknown",
+            "experiments": names,
+        }
     experiment = running[0]
     assessment = assess(experiment, facts.as_of, facts.holds, policy)
     counted_until = facts.as_of - timedelta(hours=experiment.attribution_window_hours)
     since = counted_until - timedelta(hours=hours)
     return {
-        "stats": [
-            _variant(experiment, variant_numbers(result), since) for result in assessment.results
-        ],
+        "stats": [_variant(experiment, variant_numbers(result), since) for result in assessment.results],
         "active_variant": experiment.active_variant,
         "winner": experiment.winner,
         "status": assessment.status.value,
-        "sentence": " ".join(reason.text for reason in explain(assessment, facts, policy)),
+        "sentence": " ".join(reason.text for reason in explain(assessment, facts.as_of, policy)),
         "leader": assessment.leader.variant.id if assessment.leader else None,
         "e_value": e_value(assessment) if assessment.leader else None,
-        "threshold": math.exp(assessment.log_threshold),
+        "threshold": assessment.threshold,
         "immature": sum(result.immature for result in assessment.results),
         "allocation_basis_points": dict(experiment.allocation_basis_points),
         "window_hours": experiment.attribution_window_hours,

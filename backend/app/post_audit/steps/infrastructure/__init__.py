@@ -1,11 +1,11 @@
-"""Step `infrastructure`: will today's SMS and WhatsApp capacity last?
+"""Step `infrastructure`: whether today's SMS and WhatsApp capacity will last.
 
 It raises a channel's daily quota and n8n batch size by half once 80 % of the quota is used or waiting, each
 channel by itself, and tells n8n and Telegram what it did, what that costs and how to take it back.
 
 It never lowers a quota, never goes above the maximum, and never reads missing records as zero: a channel that
-has been silent through half an hour of sending hours is unknown. It stops no message: a burst of unwanted ones
-needs a cap per sender, for a larger quota sends them all.
+has been silent through half an hour of sending hours is unknown. It stops no message: a burst of unwanted
+ones needs a cap per sender, for a larger quota sends them all.
 """
 
 from __future__ import annotations

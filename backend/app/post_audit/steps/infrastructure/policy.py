@@ -11,7 +11,7 @@ __all__ = ["InfrastructurePolicy"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfrastructurePolicy:
-    """Thresholds of step `infrastructure`. Shares are decimals, so that 80 % of 35 is 28 and not a little more."""
+    """The step's thresholds. Shares are decimals, so that 80 % of 35 is 28 and not a little more."""
 
     channels: tuple[str, ...] = ("sms", "whatsapp")
     """The channels that must have a capacity; each is judged by itself."""

@@ -1,0 +1,225 @@
+"""The database port over a direct PostgreSQL connection."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from app.post_audit.db.codec import decode, encode
+from app.post_audit.errors import (
+    ConnectionLost,
+    CredentialsRefused,
+    DatabaseUnreachable,
+    FunctionMissing,
+    InvalidArgument,
+    InvalidSetting,
+    NotMigrated,
+    PostAuditError,
+    error_for_sqlstate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.post_audit.ports import JSON
+
+__all__ = ["PsycopgDatabase", "connect", "translate"]
+
+# A wrong address is to be known within 5 s.
+CONNECT_TIMEOUT_SECONDS: Final = 4
+# Supabase ends a call after 8 s; every function of ours is built for 2.
+STATEMENT_TIMEOUT_MILLISECONDS: Final = 8_000
+LOCK_TIMEOUT_MILLISECONDS: Final = 4_000
+
+_LIMITS = (
+    "SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true)"
+)
+
+_SIGNATURES = """
+SELECT p.proname, p.provolatile = 's',
+  coalesce(array_agg(a.name ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}'),
+  coalesce(array_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}')
+FROM pg_catalog.pg_proc AS p
+JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+LEFT JOIN LATERAL unnest(p.proargnames, p.proargtypes::oid[]) WITH ORDINALITY AS a (name, type, position) ON true
+WHERE n.nspname = 'public' AND p.proname LIKE 'post\\_audit\\_%'
+GROUP BY p.oid, p.proname, p.provolatile
+"""
+
+
+def translate(error: psycopg.Error) -> PostAuditError:
+    """Name a driver's error in our words; the connection string never gets into the text."""
+    hint = error.diag.message_hint or ""
+    message = error.diag.message_primary
+    if error.sqlstate is not None and message is not None:
+        return error_for_sqlstate(error.sqlstate, message, hint)
+    return ConnectionLost(
+        "The connection to the database broke.",
+        cure="Run again: what was decided before is kept and not decided twice.",
+        sqlstate=error.sqlstate,
+    )
+
+
+def _place(conninfo: str) -> str:
+    """Where the database is, without who we are there."""
+    try:
+        parts = conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError as error:
+        raise InvalidSetting(
+            "DATABASE_URL is not a PostgreSQL address.",
+            cure="Write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE.",
+        ) from error
+    host, port = parts.get("host") or parts.get("hostaddr") or "localhost", parts.get("port") or 5432
+    return f"{parts.get('dbname') or parts.get('user') or 'postgres'} on {host}:{port}"
+
+
+def connect(conninfo: str, *, autocommit: bool = True) -> psycopg.Connection:
+    """Open one connection, or say in our words why not.
+
+    Raises `InvalidSetting`, `CredentialsRefused` or `DatabaseUnreachable` (all of them `ConfigurationError`).
+    """
+    place = _place(conninfo)
+    try:
+        return psycopg.connect(
+            conninfo,
+            autocommit=autocommit,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            # PgBouncer and Supavisor in transaction mode lose prepared statements between transactions.
+            prepare_threshold=None,
+            application_name="post-audit",
+        )
+    except psycopg.OperationalError as error:
+        # libpq gives no SQLSTATE for a refused connection; its text is the only sign, in English or not at all.
+        text = str(error).lower()
+        if "password" in text or "role" in text or "authentication" in text or "pg_hba" in text:
+            raise CredentialsRefused(
+                f"The database {place} does not accept this user or password.",
+                cure="Check the user and the password in DATABASE_URL.",
+            ) from None
+        if "does not exist" in text:
+            raise DatabaseUnreachable(
+                f"There is no database {place}.", cure="Create it, or correct its name in DATABASE_URL."
+            ) from None
+        raise DatabaseUnreachable(
+            f"Nobody answers at {place}.",
+            cure="Check host and port in DATABASE_URL, and that the server is running.",
+        ) from None
+
+
+class PsycopgDatabase:
+    """Calls the migration's functions over a pool of connections; safe to use from several threads."""
+
+    def __init__(self, conninfo: str, *, label: str = "", connections: int = 6) -> None:
+        """Prepare a pool of at most `connections`; nothing is opened before the first call."""
+        self._conninfo = conninfo
+        self._place = _place(conninfo) + (f" ({label})" if label else "")
+        self._pool = ConnectionPool(
+            conninfo,
+            min_size=0,
+            max_size=connections,
+            open=False,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            # a connection that the server has closed is replaced before it is handed out
+            check=ConnectionPool.check_connection,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "prepare_threshold": None,
+                "application_name": "post-audit",
+            },
+        )
+        self._signatures: dict[str, tuple[bool, dict[str, str]]] | None = None
+
+    def describe(self) -> str:
+        """Say where this database is, without its secrets."""
+        return self._place
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._pool.close()
+
+    def call(self, function: str, **arguments: object) -> JSON:
+        """Run one SQL function in one transaction of its own. See `ports.Database`."""
+        reads_only, types = self._signature(function)
+        unknown = arguments.keys() - types.keys()
+        if unknown:
+            raise InvalidArgument(f"{function} takes no argument named {', '.join(sorted(unknown))}.")
+        statement = sql.SQL("SELECT public.{}({})::text").format(
+            sql.Identifier(function),
+            sql.SQL(", ").join(
+                sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name])) for name in arguments
+            ),
+        )
+        values = [_as_text(types[name], value) for name, value in arguments.items()]
+        try:
+            return self._run(statement, values, reads_only=reads_only)
+        except ConnectionLost:
+            if not reads_only:
+                raise
+            # Reading again is safe, and the pool has thrown the broken connection away.
+            return self._run(statement, values, reads_only=True)
+
+    def _run(self, statement: sql.Composed, values: list[str | None], *, reads_only: bool) -> JSON:
+        with self._connection() as connection, connection.transaction():
+            if reads_only:
+                connection.execute("SET TRANSACTION READ ONLY")
+            connection.execute(_LIMITS, (str(STATEMENT_TIMEOUT_MILLISECONDS), str(LOCK_TIMEOUT_MILLISECONDS)))
+            row = connection.execute(statement, values).fetchone()
+        return None if row is None or row[0] is None else decode(row[0])
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection]:
+        try:
+            if self._pool.closed:
+                # The pool retries quietly and cannot say why it fails; one plain connection can.
+                connect(self._conninfo).close()
+                self._pool.open()
+            with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout:
+            connect(self._conninfo).close()
+            raise ConnectionLost(
+                "All database connections are busy.", cure="Run again; if it stays, look for a stuck transaction."
+            ) from None
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def _signature(self, function: str) -> tuple[bool, dict[str, str]]:
+        if self._signatures is None or function not in self._signatures:
+            with self._connection() as connection:
+                rows = connection.execute(_SIGNATURES).fetchall()
+            self._signatures = {name: (stable, dict(zip(names, types, strict=True))) for name, stable, names, types in rows}
+            if "post_audit_read_status" not in self._signatures:
+                raise NotMigrated(
+                    f"The database {self._place} does not have the protocol's tables and functions.",
+                    cure="Apply the migration: post-audit migrate.",
+                )
+        if function not in self._signatures:
+            raise FunctionMissing(
+                f"The database has no function {function}.", cure="Apply the migration again: post-audit migrate."
+            )
+        return self._signatures[function]
+
+
+def _as_text(type_name: str, value: object) -> str | None:
+    """Write an argument as the text that PostgreSQL casts to the parameter's type."""
+    if value is None:
+        return None
+    if type_name in {"jsonb", "json"}:
+        return encode(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime) and value.tzinfo is None:
+        message = f"a moment without a time zone cannot be sent: {value.isoformat()}"
+        raise TypeError(message)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
