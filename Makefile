@@ -3,7 +3,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+# Errors are shown, progress is not. Modules are compiled when first imported: that is 9 s less of 23 s.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq --no-compile
 
 # The first Python that is new enough and can make a virtual environment; another: make PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -31,6 +32,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## make .venv with the locked dependencies and the post-audit command
+	@echo "Installed: $(BIN)/post-audit"
 
 run: $(RUNTIME) ## run the six steps once and say what was decided and why
 	@$(BIN)/post-audit run
@@ -84,11 +86,11 @@ $(CREATED):
 
 $(RUNTIME): $(CREATED) requirements/runtime.txt pyproject.toml
 	@echo "Installing into $(VENV) ..." >&2
-	@$(PIP) --requirement requirements/runtime.txt
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes --requirement requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements/dev.txt
 	@echo "Installing the tools of development ..." >&2
-	@$(PIP) --requirement requirements/dev.txt
+	@$(PIP) --require-hashes --requirement requirements/dev.txt
 	@touch $@

@@ -1153,6 +1153,17 @@ BEGIN
 END
 $$;
 
+-- Give every step that nobody has touched since the migration this mode.
+CREATE FUNCTION public.post_audit_apply_initial_modes(mode text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  UPDATE post_audit.step_modes AS m
+  SET mode = post_audit_apply_initial_modes.mode, changed_by = actor, changed_at = clock_timestamp()
+  WHERE m.changed_by = 'migration';
+  RETURN (SELECT jsonb_object_agg(m.step, m.mode) FROM post_audit.step_modes AS m);
+END
+$$;
+
 CREATE FUNCTION public.post_audit_read_decision(decision_id bigint, changes_limit integer DEFAULT 500) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.decision_as_json(decision_id, changes_limit);
@@ -1374,45 +1385,155 @@ $$;
 -- are `immature`. With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
 -- invite is still found in all of them.
 --
--- Walks index (experiment_id, supplier_id, sent_at, id) with variant and allocation_epoch of the invites, and all
--- claims that are verified.
+-- Walks index (experiment_id, supplier_id, sent_at, id) with variant and allocation_epoch of the invites once, and looks
+-- up in it the supplier of every verified claim: 0.8 s (1.2 s before a vacuum) for a million invites, 50,000 claims.
 CREATE FUNCTION public.post_audit_read_conversions(
   as_of timestamptz, default_window_hours integer DEFAULT 72, hours integer DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+-- Compiling the plan takes longer than running it, and the groups should stay in memory.
+SET jit = off SET work_mem = '64MB' AS $$
 DECLARE
-  answer jsonb;
+  experiment record;
+  since timestamptz;
+  mature_until timestamptz;
+  attribution_window interval;
+  counted jsonb;
+  experiments jsonb := '[]';
 BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims');
-  WITH running AS (
-    SELECT e.*, w.hours AS window_hours, as_of - pg_catalog.make_interval(hours => w.hours) AS mature_until
+
+  FOR experiment IN
+    SELECT e.*, coalesce(e.attribution_window_hours, default_window_hours) AS window_hours
     FROM post_audit.experiments AS e
-    CROSS JOIN LATERAL (SELECT coalesce(e.attribution_window_hours, default_window_hours) AS hours) AS w
-    WHERE e.status = 'running' AND e.started_at <= as_of
-  ),
-  firsts AS (
-    SELECT DISTINCT ON (i.experiment_id, i.supplier_id)
-      i.experiment_id, i.supplier_id, i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
-    FROM post_audit.invites AS i
-    WHERE i.sent_at <= as_of
-    ORDER BY i.experiment_id, i.supplier_id, i.sent_at, i.id
-  ),
-  sums AS (
-    SELECT f.experiment_id, f.sent_at <= r.mature_until AS mature,
-      pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
-      count(*) AS units,
-      count(*) FILTER (WHERE EXISTS (
-        SELECT 1 FROM post_audit.claims AS c
-        WHERE c.supplier_id = f.supplier_id AND c.claimed_at >= f.sent_at
-          AND c.verified_at <= f.sent_at + pg_catalog.make_interval(hours => r.window_hours)
-      )) AS converted,
-      max(f.sent_at) AS last_invite_at
-    FROM firsts AS f
-    JOIN running AS r ON r.id = f.experiment_id
-    GROUP BY 1, 2, 3, 4, 5
-  )
-  SELECT pg_catalog.jsonb_agg(s.*) INTO answer FROM sums AS s;
-  RETURN answer;
+    WHERE e.status = 'running'
+    ORDER BY e.id
+  LOOP
+    attribution_window := pg_catalog.make_interval(hours => experiment.window_hours);
+    mature_until := as_of - attribution_window;
+    since := coalesce(
+      pg_catalog.date_trunc('hour', mature_until - pg_catalog.make_interval(hours => hours)), '-infinity');
+
+    WITH units AS (
+      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.sent_at <= mature_until AS mature, f.epoch, f.variant,
+        pg_catalog.count(*) AS number
+      FROM (
+        SELECT DISTINCT ON (i.supplier_id) i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
+        FROM post_audit.invites AS i
+        WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of
+        ORDER BY i.supplier_id, i.sent_at, i.id
+      ) AS f
+      GROUP BY 1, 2, 3, 4
+    ),
+    conversions AS (
+      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
+        pg_catalog.count(DISTINCT c.supplier_id) AS number
+      FROM post_audit.claims AS c
+      CROSS JOIN LATERAL (
+        SELECT i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
+        FROM post_audit.invites AS i
+        WHERE i.experiment_id = experiment.id AND i.supplier_id = c.supplier_id AND i.sent_at <= as_of
+        ORDER BY i.sent_at, i.id
+        LIMIT 1
+      ) AS f
+      WHERE c.verified_at IS NOT NULL AND c.claimed_at <= c.verified_at
+        AND f.sent_at <= mature_until
+        AND c.claimed_at >= f.sent_at AND c.verified_at <= f.sent_at + attribution_window
+      GROUP BY 1, 2, 3
+    ),
+    blocks AS (
+      SELECT u.hour, u.epoch,
+        pg_catalog.jsonb_object_agg(u.variant, pg_catalog.jsonb_build_object(
+          'units', u.number, 'converted', coalesce(c.number, 0))) AS counts
+      FROM units AS u
+      LEFT JOIN conversions AS c ON c.hour = u.hour AND c.epoch = u.epoch AND c.variant = u.variant
+      WHERE u.mature AND u.hour >= since
+      GROUP BY u.hour, u.epoch
+    )
+    SELECT pg_catalog.jsonb_build_object(
+      'blocks', coalesce((
+        SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b.*) ORDER BY b.hour, b.epoch) FROM blocks AS b), '[]'),
+      'immature', coalesce((
+        SELECT pg_catalog.jsonb_object_agg(y.variant, y.number)
+        FROM (SELECT u.variant, pg_catalog.sum(u.number) AS number FROM units AS u WHERE NOT u.mature GROUP BY u.variant) AS y
+      ), '{}'),
+      'last_invite_at', (SELECT pg_catalog.max(i.sent_at) FROM post_audit.invites AS i
+        WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of)
+    ) INTO counted;
+
+    experiments := experiments || (counted || pg_catalog.jsonb_build_object(
+      'id', experiment.id,
+      'name', experiment.name,
+      'active_variant', experiment.active_variant,
+      'winner', experiment.winner,
+      'variants', experiment.variants,
+      'allocation_basis_points', experiment.allocation_basis_points,
+      'allocation_epoch', experiment.allocation_epoch,
+      'attribution_window_hours', experiment.window_hours,
+      'started_at', experiment.started_at,
+      'version', experiment.version
+    ));
+  END LOOP;
+
+  RETURN pg_catalog.jsonb_build_object(
+    'as_of', as_of,
+    'experiments', experiments,
+    'holds', (
+      SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'subject', h.subject, 'undone', h.undone, 'until', h.until, 'decision_id', h.decision_id) ORDER BY h.subject), '[]')
+      FROM post_audit.holds AS h
+      WHERE h.subject LIKE 'experiment:%' AND h.until > as_of
+    )
+  );
+END
+$$;
+
+-- Set an experiment's active variant, winner and allocation where they still are what the decision saw. The same for
+-- the way back. On the way back the epoch returns to its former number, which named the very same allocation.
+CREATE FUNCTION post_audit.change_experiment(
+  key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  subject CONSTANT text := 'experiment:' || key;
+  settable CONSTANT text[] := ARRAY[
+    'status', 'active_variant', 'winner', 'allocation_basis_points', 'allocation_epoch'];
+  present record;
+  state jsonb;
+BEGIN
+  IF wanted = '{}'::jsonb OR wanted - settable <> '{}'::jsonb THEN
+    RAISE EXCEPTION 'A change of % may set % and nothing else; it has %.',
+      subject, pg_catalog.array_to_string(settable, ', '), wanted
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+
+  SELECT e.status, e.active_variant, e.winner, e.allocation_basis_points, e.allocation_epoch
+  INTO present
+  FROM post_audit.experiments AS e
+  WHERE e.id::text = key
+  FOR UPDATE;
+  IF NOT FOUND THEN
+    PERFORM post_audit.refuse_moved(subject, expected, NULL);
+  END IF;
+
+  state := pg_catalog.to_jsonb(present);
+  -- Equal field by field: containment would take an allocation for equal that has grown by a variant.
+  IF EXISTS (
+    SELECT 1 FROM pg_catalog.jsonb_each(expected) AS x WHERE x.value IS DISTINCT FROM state -> x.key
+  ) THEN
+    PERFORM post_audit.refuse_moved(subject, expected, state);
+  END IF;
+
+  state := state || wanted;
+  UPDATE post_audit.experiments AS e
+  SET status = state ->> 'status',
+    active_variant = state ->> 'active_variant',
+    winner = state ->> 'winner',
+    allocation_basis_points = state -> 'allocation_basis_points',
+    allocation_epoch = (state ->> 'allocation_epoch')::integer,
+    version = change_experiment.version,
+    updated_at = post_audit.clock()
+  WHERE e.id::text = key;
 END
 $$;
 
@@ -1434,18 +1555,21 @@ CREATE FUNCTION public.post_audit_read_infrastructure(
   queue_days integer DEFAULT 7,
   former_days integer DEFAULT 7
 ) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+-- compiling this costs 400 ms, running it 150 ms over 10 million rows
+SET jit = off AS $$
 DECLARE
-  midnight CONSTANT timestamp := pg_catalog.date_trunc('day', as_of AT TIME ZONE day_zone);
+  -- decisions have an as_of too, so this one gets a name of its own
+  present CONSTANT timestamptz := as_of;
+  midnight CONSTANT timestamp := pg_catalog.date_trunc('day', present AT TIME ZONE day_zone);
   day_started_at CONSTANT timestamptz := midnight AT TIME ZONE day_zone;
   day_ends_at CONSTANT timestamptz := (midnight + interval '1 day') AT TIME ZONE day_zone;
-  queued_since CONSTANT timestamptz := as_of - pg_catalog.make_interval(days => queue_days);
-  counted_since CONSTANT timestamptz := (midnight - pg_catalog.make_interval(days => former_days)) AT TIME ZONE day_zone;
-  time_of_day CONSTANT interval := (as_of AT TIME ZONE day_zone) - midnight;
+  queued_since CONSTANT timestamptz := present - pg_catalog.make_interval(days => queue_days);
+  time_of_day CONSTANT interval := (present AT TIME ZONE day_zone) - midnight;
 BEGIN
   PERFORM post_audit.require_roles('capacity', 'sends');
   RETURN pg_catalog.jsonb_build_object(
-    'as_of', as_of,
+    'as_of', present,
     'day', midnight::date,
     'day_started_at', day_started_at,
     'day_ends_at', day_ends_at,
@@ -1472,35 +1596,43 @@ BEGIN
             CROSS JOIN LATERAL (
               SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day') AT TIME ZONE day_zone AS at
             ) AS ends
-            WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > as_of
+            WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > present
           )
         ) ORDER BY c.channel), '[]'::jsonb)
       FROM post_audit.capacity AS c
       CROSS JOIN LATERAL (
         SELECT
-          pg_catalog.sum(d.units) FILTER (WHERE d.day = midnight::date) AS today,
-          pg_catalog.min(d.first_at) FILTER (WHERE d.day = midnight::date) AS first_at,
+          pg_catalog.max(d.units) FILTER (WHERE d.ago = 0) AS today,
+          pg_catalog.max(d.first_at) FILTER (WHERE d.ago = 0) AS first_at,
           pg_catalog.jsonb_agg(
-            pg_catalog.jsonb_build_object('day', d.day, 'used', d.units, 'used_by_this_time', d.units_by_this_time)
-            ORDER BY d.day
-          ) FILTER (WHERE d.day < midnight::date) AS former
+            pg_catalog.jsonb_build_object(
+              'day', midnight::date - d.ago, 'used', d.units, 'used_by_this_time', coalesce(d.units_by_this_time, 0))
+            ORDER BY d.ago DESC
+          ) FILTER (WHERE d.ago > 0 AND d.units IS NOT NULL) AS former
         FROM (
-          SELECT
-            (s.sent_at AT TIME ZONE day_zone)::date AS day,
-            pg_catalog.sum(coalesce(s.segments, 1)) AS units,
-            coalesce(pg_catalog.sum(coalesce(s.segments, 1)) FILTER (
-              WHERE (s.sent_at AT TIME ZONE day_zone)::time <= time_of_day::time
-            ), 0) AS units_by_this_time,
-            pg_catalog.min(s.sent_at) AS first_at
-          FROM post_audit.sends AS s
-          WHERE s.channel = c.channel AND s.sent_at >= counted_since AND s.sent_at <= as_of AND s.status <> 'queued'
-          GROUP BY 1
+          -- Day by day, each with its own ends: converting every row to local time takes four times as long.
+          SELECT days.ago, day_sum.units, day_sum.units_by_this_time, day_sum.first_at
+          FROM pg_catalog.generate_series(0, former_days) AS days (ago)
+          CROSS JOIN LATERAL (
+            SELECT midnight - pg_catalog.make_interval(days => days.ago) AS begins
+          ) AS local
+          CROSS JOIN LATERAL (
+            SELECT
+              pg_catalog.sum(coalesce(s.segments, 1)) AS units,
+              pg_catalog.sum(coalesce(s.segments, 1)) FILTER (WHERE s.sent_at <= this_time.at) AS units_by_this_time,
+              pg_catalog.min(s.sent_at) AS first_at
+            FROM post_audit.sends AS s
+            CROSS JOIN (SELECT (local.begins + time_of_day) AT TIME ZONE day_zone AS at) AS this_time
+            WHERE s.channel = c.channel AND s.status <> 'queued' AND s.sent_at <= present
+              AND s.sent_at >= local.begins AT TIME ZONE day_zone
+              AND s.sent_at < (local.begins + interval '1 day') AT TIME ZONE day_zone
+          ) AS day_sum
         ) AS d
       ) AS sent
       LEFT JOIN LATERAL (
         SELECT s.sent_at
         FROM post_audit.sends AS s
-        WHERE s.channel = c.channel AND s.sent_at <= as_of AND s.status <> 'queued'
+        WHERE s.channel = c.channel AND s.sent_at <= present AND s.status <> 'queued'
         ORDER BY s.sent_at DESC
         LIMIT 1
       ) AS latest ON true
@@ -1509,22 +1641,22 @@ BEGIN
         FROM post_audit.sends AS s
         WHERE s.channel = c.channel AND s.status = 'queued'
           -- a bound table may not tell since when; its waiting messages count all the same
-          AND (s.queued_at IS NULL OR (s.queued_at > queued_since AND s.queued_at <= as_of))
+          AND (s.queued_at IS NULL OR (s.queued_at > queued_since AND s.queued_at <= present))
       ) AS waiting
-      -- Sent after `as_of` but queued before it: at that moment it was waiting. None when as_of is the present.
+      -- Sent after `as_of` but queued before it: at that moment it was waiting. None in a live run.
       CROSS JOIN LATERAL (
         SELECT pg_catalog.sum(coalesce(s.segments, 1)) AS units
         FROM post_audit.sends AS s
         WHERE s.channel = c.channel AND s.status <> 'queued'
-          AND s.sent_at > as_of AND s.sent_at <= as_of + pg_catalog.make_interval(days => queue_days)
-          AND s.queued_at > queued_since AND s.queued_at <= as_of
+          AND s.sent_at > present AND s.sent_at <= present + pg_catalog.make_interval(days => queue_days)
+          AND s.queued_at > queued_since AND s.queued_at <= present
       ) AS not_yet
     ),
     'alerted', (
       SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT o.subject), '[]'::jsonb)
       FROM post_audit.decisions AS d
       JOIN post_audit.outbox AS o ON o.decision_id = d.id
-      WHERE d.step = 'infrastructure' AND o.channel = 'telegram' AND d.as_of >= day_started_at AND d.as_of <= as_of
+      WHERE d.step = 'infrastructure' AND o.channel = 'telegram' AND d.as_of >= day_started_at AND d.as_of <= present
     )
   );
 END

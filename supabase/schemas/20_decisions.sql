@@ -386,6 +386,17 @@ BEGIN
 END
 $$;
 
+-- Give every step that nobody has touched since the migration this mode.
+CREATE FUNCTION public.post_audit_apply_initial_modes(mode text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  UPDATE post_audit.step_modes AS m
+  SET mode = post_audit_apply_initial_modes.mode, changed_by = actor, changed_at = clock_timestamp()
+  WHERE m.changed_by = 'migration';
+  RETURN (SELECT jsonb_object_agg(m.step, m.mode) FROM post_audit.step_modes AS m);
+END
+$$;
+
 CREATE FUNCTION public.post_audit_read_decision(decision_id bigint, changes_limit integer DEFAULT 500) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.decision_as_json(decision_id, changes_limit);

@@ -14,18 +14,21 @@ CREATE FUNCTION public.post_audit_read_infrastructure(
   queue_days integer DEFAULT 7,
   former_days integer DEFAULT 7
 ) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+-- compiling this costs 400 ms, running it 150 ms over 10 million rows
+SET jit = off AS $$
 DECLARE
-  midnight CONSTANT timestamp := pg_catalog.date_trunc('day', as_of AT TIME ZONE day_zone);
+  -- decisions have an as_of too, so this one gets a name of its own
+  present CONSTANT timestamptz := as_of;
+  midnight CONSTANT timestamp := pg_catalog.date_trunc('day', present AT TIME ZONE day_zone);
   day_started_at CONSTANT timestamptz := midnight AT TIME ZONE day_zone;
   day_ends_at CONSTANT timestamptz := (midnight + interval '1 day') AT TIME ZONE day_zone;
-  queued_since CONSTANT timestamptz := as_of - pg_catalog.make_interval(days => queue_days);
-  counted_since CONSTANT timestamptz := (midnight - pg_catalog.make_interval(days => former_days)) AT TIME ZONE day_zone;
-  time_of_day CONSTANT interval := (as_of AT TIME ZONE day_zone) - midnight;
+  queued_since CONSTANT timestamptz := present - pg_catalog.make_interval(days => queue_days);
+  time_of_day CONSTANT interval := (present AT TIME ZONE day_zone) - midnight;
 BEGIN
   PERFORM post_audit.require_roles('capacity', 'sends');
   RETURN pg_catalog.jsonb_build_object(
-    'as_of', as_of,
+    'as_of', present,
     'day', midnight::date,
     'day_started_at', day_started_at,
     'day_ends_at', day_ends_at,
@@ -45,42 +48,52 @@ BEGIN
           'queued', coalesce(waiting.units, 0) + coalesce(not_yet.units, 0),
           'former_days', coalesce(sent.former, '[]'::jsonb),
           'hold', (
-            SELECT pg_catalog.jsonb_build_object('undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
+            SELECT pg_catalog.jsonb_build_object(
+              'undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
             FROM post_audit.holds AS h
             JOIN post_audit.decisions AS d ON d.id = h.decision_id
             -- A new day is a new need: a raise that was taken back or declined stays so until its day ends.
             CROSS JOIN LATERAL (
-              SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day') AT TIME ZONE day_zone AS at
+              SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day')
+                AT TIME ZONE day_zone AS at
             ) AS ends
-            WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > as_of
+            WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > present
           )
         ) ORDER BY c.channel), '[]'::jsonb)
       FROM post_audit.capacity AS c
       CROSS JOIN LATERAL (
         SELECT
-          pg_catalog.sum(d.units) FILTER (WHERE d.day = midnight::date) AS today,
-          pg_catalog.min(d.first_at) FILTER (WHERE d.day = midnight::date) AS first_at,
+          pg_catalog.max(d.units) FILTER (WHERE d.ago = 0) AS today,
+          pg_catalog.max(d.first_at) FILTER (WHERE d.ago = 0) AS first_at,
           pg_catalog.jsonb_agg(
-            pg_catalog.jsonb_build_object('day', d.day, 'used', d.units, 'used_by_this_time', d.units_by_this_time)
-            ORDER BY d.day
-          ) FILTER (WHERE d.day < midnight::date) AS former
+            pg_catalog.jsonb_build_object(
+              'day', midnight::date - d.ago, 'used', d.units, 'used_by_this_time', coalesce(d.units_by_this_time, 0))
+            ORDER BY d.ago DESC
+          ) FILTER (WHERE d.ago > 0 AND d.units IS NOT NULL) AS former
         FROM (
-          SELECT
-            (s.sent_at AT TIME ZONE day_zone)::date AS day,
-            pg_catalog.sum(coalesce(s.segments, 1)) AS units,
-            coalesce(pg_catalog.sum(coalesce(s.segments, 1)) FILTER (
-              WHERE (s.sent_at AT TIME ZONE day_zone)::time <= time_of_day::time
-            ), 0) AS units_by_this_time,
-            pg_catalog.min(s.sent_at) AS first_at
-          FROM post_audit.sends AS s
-          WHERE s.channel = c.channel AND s.sent_at >= counted_since AND s.sent_at <= as_of AND s.status <> 'queued'
-          GROUP BY 1
+          -- Day by day, each with its own ends: converting every row to local time takes four times as long.
+          SELECT days.ago, day_sum.units, day_sum.units_by_this_time, day_sum.first_at
+          FROM pg_catalog.generate_series(0, former_days) AS days (ago)
+          CROSS JOIN LATERAL (
+            SELECT midnight - pg_catalog.make_interval(days => days.ago) AS begins
+          ) AS local
+          CROSS JOIN LATERAL (
+            SELECT
+              pg_catalog.sum(coalesce(s.segments, 1)) AS units,
+              pg_catalog.sum(coalesce(s.segments, 1)) FILTER (WHERE s.sent_at <= this_time.at) AS units_by_this_time,
+              pg_catalog.min(s.sent_at) AS first_at
+            FROM post_audit.sends AS s
+            CROSS JOIN (SELECT (local.begins + time_of_day) AT TIME ZONE day_zone AS at) AS this_time
+            WHERE s.channel = c.channel AND s.status <> 'queued' AND s.sent_at <= present
+              AND s.sent_at >= local.begins AT TIME ZONE day_zone
+              AND s.sent_at < (local.begins + interval '1 day') AT TIME ZONE day_zone
+          ) AS day_sum
         ) AS d
       ) AS sent
       LEFT JOIN LATERAL (
         SELECT s.sent_at
         FROM post_audit.sends AS s
-        WHERE s.channel = c.channel AND s.sent_at <= as_of AND s.status <> 'queued'
+        WHERE s.channel = c.channel AND s.sent_at <= present AND s.status <> 'queued'
         ORDER BY s.sent_at DESC
         LIMIT 1
       ) AS latest ON true
@@ -89,22 +102,22 @@ BEGIN
         FROM post_audit.sends AS s
         WHERE s.channel = c.channel AND s.status = 'queued'
           -- a bound table may not tell since when; its waiting messages count all the same
-          AND (s.queued_at IS NULL OR (s.queued_at > queued_since AND s.queued_at <= as_of))
+          AND (s.queued_at IS NULL OR (s.queued_at > queued_since AND s.queued_at <= present))
       ) AS waiting
-      -- Sent after `as_of` but queued before it: at that moment it was waiting. None when as_of is the present.
+      -- Sent after `as_of` but queued before it: at that moment it was waiting. None in a live run.
       CROSS JOIN LATERAL (
         SELECT pg_catalog.sum(coalesce(s.segments, 1)) AS units
         FROM post_audit.sends AS s
         WHERE s.channel = c.channel AND s.status <> 'queued'
-          AND s.sent_at > as_of AND s.sent_at <= as_of + pg_catalog.make_interval(days => queue_days)
-          AND s.queued_at > queued_since AND s.queued_at <= as_of
+          AND s.sent_at > present AND s.sent_at <= present + pg_catalog.make_interval(days => queue_days)
+          AND s.queued_at > queued_since AND s.queued_at <= present
       ) AS not_yet
     ),
     'alerted', (
       SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT o.subject), '[]'::jsonb)
       FROM post_audit.decisions AS d
       JOIN post_audit.outbox AS o ON o.decision_id = d.id
-      WHERE d.step = 'infrastructure' AND o.channel = 'telegram' AND d.as_of >= day_started_at AND d.as_of <= as_of
+      WHERE d.step = 'infrastructure' AND o.channel = 'telegram' AND d.as_of >= day_started_at AND d.as_of <= present
     )
   );
 END

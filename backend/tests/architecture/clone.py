@@ -37,8 +37,8 @@ class Clone:
             shutil.copy(ROOT / rules, root / rules)
         return cls(root)
 
-    def plant(self, path: str, text: str) -> str:
-        """Append `text` to a file of the protocol, which may be new, as may its packages; return its module."""
+    def plant(self, path: str, text: str) -> None:
+        """Append `text` to a file of the protocol; it and its packages may be new."""
         target = self.root / PROTOCOL / path
         package = target.parent
         package.mkdir(parents=True, exist_ok=True)
@@ -47,12 +47,11 @@ class Clone:
             package = package.parent
         with target.open("a", encoding="utf-8") as file:
             file.write(f"\n{text}\n")
-        return ".".join(target.relative_to(self.root / "backend").with_suffix("").parts).removesuffix(".__init__")
 
-    def plant_in_module(self, name: str, text: str) -> str:
+    def plant_in_module(self, name: str, text: str) -> None:
         """Append `text` to a module of the protocol, whether that is a file or a package or not there yet."""
         is_package = (self.root / PROTOCOL / name).is_dir()
-        return self.plant(f"{name}/__init__.py" if is_package else f"{name}.py", text)
+        self.plant(f"{name}/__init__.py" if is_package else f"{name}.py", text)
 
     def run(self, tool: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a tool of this Python's environment, with this copy's code as the one that is imported."""

@@ -33,7 +33,17 @@ def project_files() -> list[Path]:
 
 def _without_git() -> Iterator[str]:
     """The same for a folder that is no repository, such as an unpacked release."""
-    not_ours = {".git", ".venv", ".post_audit", "logs", "dist", "__pycache__", ".env", ".coverage", ".hypothesis"}
+    not_ours = {
+        ".git",
+        ".venv",
+        ".post_audit",
+        "logs",
+        "dist",
+        "__pycache__",
+        ".env",
+        ".coverage",
+        ".hypothesis",
+    }
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
         if not_ours.isdisjoint(parts) and not parts[0].endswith("_cache"):

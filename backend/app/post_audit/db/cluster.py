@@ -16,12 +16,13 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from app.post_audit.db.binaries import OWN_DATABASE, Account, Binaries, run, shared_folder
-from app.post_audit.db.state import give_to_owner, write_state
+from app.post_audit.db.state import SERVER_LOCK, give_to_owner, open_lock, take, write_state
 from app.post_audit.errors import ConfigurationError
 
 __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "settle"]
@@ -100,11 +101,23 @@ def _place(directory: Path, server_id: str) -> Path:
     data = directory / "data"
     if os.geteuid() != 0 or data.exists():
         return data
+    _remove_forgotten(shared_folder())
     home = shared_folder() / server_id
     home.mkdir()
     home.chmod(0o755)  # whatever the umask: root's, but its server has to pass
     (home / "belongs-to").write_text(f"{directory}\n", encoding="utf-8")
     return home / "data"
+
+
+def _remove_forgotten(shared: Path) -> None:
+    """Remove servers of vanished temporary folders (a killed test run); those of any other folder stay."""
+    temporary = Path(tempfile.gettempdir())
+    for note in shared.glob("*/belongs-to"):
+        directory = Path(note.read_text(encoding="utf-8").strip())
+        if directory.is_relative_to(temporary) and not directory.exists():
+            with open_lock(note.parent / SERVER_LOCK) as lock:
+                if take(lock, exclusive=True):
+                    shutil.rmtree(note.parent)
 
 
 def data_version(data: Path) -> int | None:

@@ -50,7 +50,7 @@ __all__ = ["DATABASE_NAME", "EmbeddedServer", "ServerHandle"]
 DATABASE_NAME: Final = "bell24h"
 _START_SECONDS: Final = 30.0  # for one start; measured 0.3 s, a crash recovery replays at most 256 MB of log
 _TURN_SECONDS: Final = 60.0  # for our turn to start, or for a server that is just stopping
-_LEAVE_SECONDS: Final = 15.0  # for a server to stop before its data are erased
+_LEAVE_SECONDS: Final = 10.0  # for a server to stop before its data are erased
 _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # the keeper needs no secret of ours
 _REQUIRE_AUTH_SINCE: Final = 160000  # libpq that can refuse to send a password in clear text
 
@@ -113,16 +113,14 @@ class EmbeddedServer:
             return
         with (
             self._named_errors(),
-            self._wait_for(state.USERS_LOCK, exclusive=True, seconds=_LEAVE_SECONDS),
-            self._wait_for(state.START_LOCK, exclusive=True, seconds=_LEAVE_SECONDS),
+            self._wait_for(state.START_LOCK, exclusive=True, seconds=_TURN_SECONDS),
+            # Free when the last user has ended and the keeper has stopped the server.
             self._wait_for(state.KEEPER_LOCK, exclusive=True, seconds=_LEAVE_SECONDS),
         ):
             identity = cluster.Identity.read(self._directory)
-            if identity is not None and identity.data.parent.exists():
-                server_lock = identity.data.parent / state.SERVER_LOCK
-                self._wait_for(
-                    server_lock.name, exclusive=True, seconds=_LEAVE_SECONDS, at=server_lock.parent
-                ).close()
+            home = identity.data.parent if identity is not None else self._directory
+            if home.exists():
+                self._wait_for(state.SERVER_LOCK, exclusive=True, seconds=_LEAVE_SECONDS, at=home).close()
             cluster.erase(self._directory)
 
     def _make_directory(self) -> None:
@@ -238,8 +236,8 @@ class EmbeddedServer:
         while not state.take(lock, exclusive=exclusive):
             if time.monotonic() - begin > seconds:
                 lock.close()
-                message = f"Another process has held the embedded database's {name} for {seconds:.0f} s."
-                raise DatabaseUnreachable(message, cure="End the other process, then try again.")
+                message = f"The embedded database is in use: {lock.name} was not free for {seconds:.0f} s."
+                raise DatabaseUnreachable(message, cure="End the processes that use it, then try again.")
             time.sleep(pause)
             pause = min(pause * 1.3, 0.1)
         return lock

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from app.post_audit.db.codec import decode, encode
+from app.post_audit.codec import decode, encode
 from app.post_audit.errors import (
     ConnectionLost,
     CredentialsRefused,

@@ -1,4 +1,4 @@
-"""Step `conversions`: which invite message wins, and are we sure?
+"""Step `conversions`: find the invite message that wins, and act once that is sure.
 
 Compares the messages of every running experiment by the share of invited suppliers whose claim was verified
 within the attribution window, and makes the winner the active message when the evidence is enough, however

@@ -30,8 +30,8 @@ NOTHING_TO_COMPARE: Final = ReasonCode(
 )
 TOO_FEW: Final = ReasonCode(
     "conversions.too_few",
-    "{experiment}: {variant} has {units} of the {needed} suppliers it needs whose {window_hours}\u00a0h to claim"
-    " are over; {immature} more are too young to count.",
+    "{experiment}: {variant} has {units} of the {needed} suppliers it needs whose {window_hours}\u00a0h"
+    " to claim are over; {immature} more are too young to count.",
 )
 RATES: Final = ReasonCode(
     "conversions.rates",
@@ -94,16 +94,15 @@ _STILL: Final[Mapping[Status, tuple[Outcome, str]]] = {
 
 
 def _say(code: ReasonCode, **numbers: float | str) -> Reason:
-    """Fill the gaps as people read them: counts grouped, fractions as percent. The numbers stay as they are."""
-    shown = {
-        name: count(number)
-        if isinstance(number, int)
-        else percent(number, 2)
-        if isinstance(number, float)
-        else number
-        for name, number in numbers.items()
-    }
-    return Reason(code=code.code, text=code.sentence.format(**shown), numbers=numbers)
+    """Fill the gaps as people read them: counts grouped, fractions as percent. Keep the bare numbers."""
+
+    def shown(number: float | str) -> str:
+        if isinstance(number, str):
+            return number
+        return count(number) if isinstance(number, int) else percent(number, 2)
+
+    text = code.sentence.format(**{name: shown(number) for name, number in numbers.items()})
+    return Reason(code=code.code, text=text, numbers=numbers)
 
 
 def _share(basis_points: int) -> str:
@@ -193,20 +192,21 @@ def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) 
     if leader is None or rival is None:
         return (_too_few(assessment, policy),)
     name, winner = assessment.experiment.name, leader.variant.label
-    reasons = (_rates(assessment, leader, rival), _strength(assessment, policy))
+    reasons: tuple[Reason, ...] = (_rates(assessment, leader, rival), _strength(assessment, policy))
     if proven is None:
         if any(result.units < policy.minimum_units for result in assessment.results):
             reasons = (_too_few(assessment, policy), reasons[0])
     elif status is Status.BLOCKED:
-        return (_disagreement(assessment, proven),)
+        reasons = (_disagreement(assessment, proven),)
     elif status is Status.DECIDED:
-        return (_say(ALREADY, experiment=name, winner=winner), *reasons)
+        reasons = (_say(ALREADY, experiment=name, winner=winner), *reasons)
     elif assessment.hold is not None:
-        return (_say(HELD, experiment=name, winner=winner, until=ist(assessment.hold.until)), *reasons)
+        until = ist(assessment.hold.until)
+        reasons = (_say(HELD, experiment=name, winner=winner, until=until), *reasons)
     else:
         share = _share(_ALL - policy.holdout_basis_points)
         holdout = _share(policy.holdout_basis_points)
-        return (*reasons, _say(SHARES, winner=winner, share=share, holdout=holdout))
+        reasons = (*reasons, _say(SHARES, winner=winner, share=share, holdout=holdout))
     return reasons
 
 
@@ -244,7 +244,7 @@ def _experiment_numbers(assessment: Assessment) -> dict[str, JSON]:
 
 
 def _allocation(experiment: Experiment, winner: str, holdout_basis_points: int) -> dict[str, int]:
-    """Give the winner all but the holdout; the others share that evenly, the odd points going to the first."""
+    """Give the winner all but the holdout; the others share it evenly, odd points going to the first."""
     others = [variant.id for variant in experiment.variants if variant.id != winner]
     each, odd = divmod(holdout_basis_points, len(others))
     shares = {other: each + (place < odd) for place, other in enumerate(others)}
@@ -365,4 +365,5 @@ def decide(facts: Facts, policy: ConversionsPolicy) -> Decision:
         messages=tuple(message for switch in switches for message in switch.messages),
         undo_messages=tuple(message for switch in switches for message in switch.undo_messages),
         next=following,
+        independent=True,
     )

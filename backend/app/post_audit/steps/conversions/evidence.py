@@ -63,8 +63,9 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Evidence after the last block: the log e-value, and whom it favours (1 first arm, -1 second, 0
-    neither).
+    """Evidence after the last block: the log e-value, and whom it favours.
+
+    `favours` is 1 for the first arm, -1 for the second, 0 for neither.
     """
 
     log_e: float
@@ -93,8 +94,8 @@ def evidence_path(
 ) -> Path:
     """Follow the evidence block by block.
 
-    Counts have one shape (..., blocks), blocks in time order; leading axes are independent repetitions. A block
-    in which one arm is empty compares nothing and changes nothing, not even the base rate.
+    Counts have one shape (..., blocks), blocks in time order; leading axes are independent repetitions. A
+    block in which one arm is empty compares nothing and changes nothing, not even the base rate.
     """
     n_first, k_first, n_second, k_second = (
         np.asarray(counts, dtype=np.float64)
@@ -143,18 +144,27 @@ def compare(
     converted_second: ArrayLike,
     bets: Bets,
 ) -> Comparison:
-    """Weigh the evidence after the last block of two series of counts (blocks,); none at all without blocks."""
-    if np.size(units_first) == 0:
+    """Weigh the evidence after the last block of two series of counts (blocks,); none without blocks."""
+    first, second = np.asarray(units_first), np.asarray(units_second)
+    usable = (first > 0) & (second > 0)
+    if not usable.any():
         return Comparison(log_e=0.0, favours=0)
-    path = evidence_path(units_first, converted_first, units_second, converted_second, bets)
+    # Left out, not only set to zero, so that the last bit does not hang on them either.
+    path = evidence_path(
+        first[usable],
+        np.asarray(converted_first)[usable],
+        second[usable],
+        np.asarray(converted_second)[usable],
+        bets,
+    )
     return Comparison(log_e=float(path.log_e[-1]), favours=int(np.sign(path.lean[-1])))
 
 
 def rate_interval(converted: int, units: int, alpha: float) -> tuple[float, float]:
     """Say where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha.
 
-    H. Robbins' mixture (1970): a rate stays inside while the data are less than 1/alpha times as likely under a
-    uniform mixture of all rates. Holds for one constant rate; where it drifts, read it as that of the average.
+    H. Robbins' mixture (1970): a rate stays inside while the data are less than 1/alpha times as likely under
+    a uniform mixture of all rates. Holds for one constant rate; where it drifts, read it as the average's.
     """
     if units == 0:
         return 0.0, 1.0

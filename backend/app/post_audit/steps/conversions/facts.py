@@ -12,8 +12,6 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from app.post_audit.ports import JSON
-
 __all__ = ["Block", "Counts", "Experiment", "Facts", "Hold", "Variant"]
 
 Count = Annotated[int, Field(ge=0)]
@@ -45,8 +43,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Suppliers first invited in one hour (its start, UTC) under one allocation: comparable with one
-    another.
+    """Suppliers who were first invited in one hour under one allocation, and so may be compared.
+
+    `hour` is its start (UTC), `epoch` the number of the allocation, `counts` go by variant.
     """
 
     hour: AwareDatetime
@@ -72,6 +71,11 @@ class Experiment:
     blocks: tuple[Block, ...]
     immature: Mapping[str, Count]
 
+    def __post_init__(self) -> None:
+        """Refuse two variants of one name: their counts could not be told apart."""
+        if len({variant.id for variant in self.variants}) < len(self.variants):
+            raise ValueError("two variants have the same id")
+
     @property
     def subject(self) -> str:
         """The name under which decisions speak of this experiment."""
@@ -94,12 +98,10 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A change that a person took back or declined, and that rests until a moment; `undone` is what it
-    wanted.
-    """
+    """A change that a person took back or declined; `undone` is what it wanted. It rests `until` then."""
 
     subject: str
-    undone: Mapping[str, JSON]
+    undone: Mapping[str, object]
     until: AwareDatetime
     decision_id: int
 

@@ -32,7 +32,7 @@ def _points(experiment: Experiment, variant: str, since: datetime) -> list[tuple
 
 
 def _variant(experiment: Experiment, numbers: dict[str, JSON], since: datetime) -> dict[str, JSON]:
-    """Tell of one variant: the known keys over the period asked for, the added ones over the whole experiment."""
+    """Tell of one variant: the known keys over the period asked for, the others over all the time."""
     points = _points(experiment, str(numbers["id"]), since)
     sent = sum(counts.units for _, counts in points)
     converted = sum(counts.converted for _, counts in points)
@@ -59,9 +59,9 @@ def stats(
 ) -> dict[str, JSON]:
     """Tell the state of one experiment (the first, if none is named) as the marketplace's pages expect it.
 
-    Only suppliers are counted whose attribution window is over, so `hours` reaches back from the newest invite
-    that can be judged (`counted_until`), not from now; who is too young stands in `immature`. A rate is null
-    where nobody was counted. Raises `NotFound` for an experiment that is not running.
+    Only suppliers are counted whose attribution window is over, so `hours` reaches back from the newest
+    invite that can be judged (`counted_until`), not from now; who is too young stands in `immature`. A rate
+    is null where nobody was counted. Raises `NotFound` for an experiment that is not running.
     """
     running = [
         experiment

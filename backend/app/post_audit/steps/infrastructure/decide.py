@@ -102,7 +102,7 @@ _OUTCOMES: Final[Mapping[_State, Outcome]] = {
 
 _NEXT: Final[Mapping[_State, str]] = {
     _State.RAISE: "To take it back: post-audit undo with this decision's number.",
-    _State.AT_MAXIMUM: "Raise maximum_daily_quota if the carrier allows it; else the rest waits for tomorrow.",
+    _State.AT_MAXIMUM: "Raise maximum_daily_quota if the carrier allows more; the rest waits for tomorrow.",
     _State.TAKEN_BACK: "Nothing; the rule is free again after midnight.",
     _State.UNKNOWN: "See whether n8n still records what it sends.",
 }
@@ -228,8 +228,9 @@ def _stays(channel: ChannelFacts, state: _State, reason: Reason) -> _Verdict:
 
 
 def _silence(since: datetime, facts: InfrastructureFacts, policy: InfrastructurePolicy) -> timedelta:
-    """Measure how long it has been silent, in sending hours only: exact up to `stale_after` and at least that beyond.
+    """Measure how long it has been silent, in sending hours only.
 
+    Exact up to `stale_after`, and above it for sure where it is longer.
     So a quiet night is no silence, and a channel that fell silent in the afternoon still is at midnight.
     Former days are taken to have 24 hours, as India's have.
     """

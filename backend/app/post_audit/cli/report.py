@@ -1,0 +1,195 @@
+"""How decisions and runs are told to a person on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from app.post_audit.formats import count, ist
+from app.post_audit.runner import RunReport, StepReport
+
+__all__ = ["decision_view", "print_run", "what_changed"]
+
+_MARKS: Final = {
+    "acted": ("●", "green"),
+    "waits": ("◆", "yellow"),
+    "no change": ("✓", "dim"),
+    "blocked": ("■", "yellow"),
+    "unknown": ("?", "yellow"),
+    "failed": ("✗", "red"),
+    "paused": ("–", "dim"),
+    "undone": ("↩", "dim"),
+}
+# More than these of one decision are counted, not listed.
+_SHOWN_CHANGES: Final = 4
+
+
+def _standing(report: StepReport) -> str:
+    if report.decision is None:
+        return report.state
+    return _standing_of(report.decision)
+
+
+def _standing_of(decision: Mapping[str, Any]) -> str:
+    waits = any(change["state"] == "proposed" for change in decision["changes"])
+    match decision["state"], decision["outcome"]:
+        case "undone", _:
+            return "undone"
+        case "applied" | "applying", _:
+            return "acted"
+        case "proposed", _:
+            return "waits"
+        case "preview", "act":
+            return "would act" if decision["mode"] == "act" and not waits else "would propose"
+        case _, "nothing":
+            return "no change"
+        case _, outcome:
+            return str(outcome)
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return count(value)
+        case float():
+            return f"{value:g}"
+        case dict():
+            return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+        case list():
+            return f"{len(value)} items"
+        case None:
+            return "none"
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004 - what fits beside a label
+
+
+def what_changed(change: Mapping[str, Any]) -> str:
+    """One change in a line: `capacity:sms  daily_quota 20,000 → 30,000`."""
+    before, after = change["before"], change["after"]
+    parts = [
+        f"{name.replace('_', ' ')} {_value(before.get(name))} → {_value(value)}"
+        for name, value in after.items()
+        if before.get(name) != value
+    ]
+    return f"{change['subject']}  {'; '.join(parts)}"
+
+
+def decision_view(decision: Mapping[str, Any], *, with_numbers: bool = False) -> RenderableType:
+    """A decision with its reasons, what it changed, how to take it back and what to do next."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True, min_width=8)
+    rows.add_column()
+    for reason in decision["reasons"]:
+        rows.add_row("", Text(str(reason["text"])))
+    changes = decision["changes"]
+    total = sum(decision["counts"].values()) if "counts" in decision else len(changes)
+    for change in changes[:_SHOWN_CHANGES]:
+        label = {"applied": "changed", "proposed": "waits", "undone": "undone", "preview": "would"}.get(
+            change["state"], change["state"]
+        )
+        rows.add_row(label, Text(what_changed(change)))
+        if change["needs_approval"] and change["state"] == "proposed":
+            rows.add_row("", Text(str(change["needs_approval"]["text"]), style="dim"))
+    if total > _SHOWN_CHANGES and changes:
+        rows.add_row("", Text(f"and {count(total - _SHOWN_CHANGES)} more: post-audit decisions {decision['id']}", style="dim"))
+    for message in decision["messages"]:
+        state = {"pending": "to be sent", "shown": "shown only", "demonstration": "not sent: demonstration"}.get(
+            message["state"], message["state"]
+        )
+        rows.add_row("message", Text(f"{message['channel']} · {message['subject']} ({state})"))
+    if decision["id"] is not None:
+        if any(change["state"] == "proposed" for change in changes):
+            rows.add_row("approve", Text(f"post-audit approve {decision['id']}   or: post-audit reject {decision['id']}"))
+        if any(change["state"] == "applied" for change in changes):
+            if decision["final_because"]:
+                rows.add_row("undo", Text(f"not offered: {decision['final_because']}"))
+            else:
+                rows.add_row("undo", Text(f"post-audit undo {decision['id']}"))
+    if decision.get("next"):
+        rows.add_row("next", Text(str(decision["next"])))
+    if not with_numbers:
+        return rows
+    numbers = Table.grid(padding=(0, 2))
+    numbers.add_column(style="dim")
+    numbers.add_column()
+    for name, value in decision["numbers"].items():
+        numbers.add_row(str(name).replace("_", " "), Text(_value(value) if not isinstance(value, dict) else str(value)))
+    return Group(rows, Text(""), numbers)
+
+
+def print_run(console: Console, report: RunReport, *, place: str, is_embedded: bool) -> None:
+    """Print the report of a run."""
+    title = Text()
+    if report.origin == "preview":
+        title.append("Dry run", style="bold").append(" · nothing was changed")
+    else:
+        title.append(f"Run {report.run_id}", style="bold")
+        title.append(
+            {
+                "started": "", "resumed": " · resumed after an interruption", "followed": " · made by another process",
+                "finished": " · already made",
+            }[report.origin]
+        )
+    title.append(f" · as of {ist(report.as_of)} · {place}")
+    console.print(title)
+    if report.marketplace == "demonstration":
+        console.print(
+            Text(
+                "DEMONSTRATION: an invented marketplace with a clock of its own. Nothing is sent to anybody.",
+                style="bold yellow",
+            )
+        )
+    console.print()
+    for step in report.steps:
+        _print_step(console, step)
+    _print_end(console, report, is_embedded=is_embedded)
+
+
+def _print_step(console: Console, step: StepReport) -> None:
+    standing = _standing(step)
+    mark, style = _MARKS.get(standing, ("○", "cyan"))
+    headline = Text.assemble((f"{mark} ", style), (f"{step.title:<14}", "bold"))
+    if step.decision is not None:
+        headline.append(str(step.decision["headline"]), style="bold")
+    elif step.error is not None:
+        headline.append(str(step.error["message"]), style="red")
+    else:
+        headline.append("This step is paused.")
+    identity = f"decision {step.decision['id']} · " if step.decision is not None and step.decision["id"] is not None else ""
+    headline.append(f"  ({identity}{standing} · {step.duration_ms / 1000:.1f} s)", style="dim")
+    console.print(headline)
+    if step.decision is not None:
+        console.print(Padding(decision_view(step.decision), (0, 0, 0, 4)))
+    elif step.error is not None and step.error["cure"]:
+        console.print(Padding(Text(str(step.error["cure"])), (0, 0, 0, 4)))
+    elif step.state == "paused":
+        console.print(Padding(Text(f"post-audit arm {step.step}"), (0, 0, 0, 4)))
+    console.print()
+
+
+def _print_end(console: Console, report: RunReport, *, is_embedded: bool) -> None:
+    failed = [step.title for step in report.steps if step.state == "failed"]
+    waiting = [
+        step for step in report.steps
+        if step.decision is not None and any(change["state"] == "proposed" for change in step.decision["changes"])
+    ]
+    if failed:
+        done = len(report.steps) - len(failed)
+        console.print(Text(f"{', '.join(failed)} failed; {done} of {len(report.steps)} steps finished.", style="bold red"))
+    if waiting:
+        console.print(Text(f"{len(waiting)} of these decisions wait for you."))
+    modes = {step.decision["mode"] for step in report.steps if step.decision is not None}
+    if "propose" in modes and not is_embedded and report.origin != "preview":
+        console.print(
+            Text(
+                "Steps only propose until you arm them: post-audit arm STEP "
+                f"({', '.join(s.step for s in report.steps if s.decision is not None and s.decision['mode'] == 'propose')})."
+            )
+        )

@@ -1,0 +1,165 @@
+"""Logging: for a person on a terminal, one JSON object a line in the log file, and never a secret in either.
+
+Secrets are taken out at the source: a filter on every record of every logger, ours and the libraries', replaces
+known values and what looks like a password in an address or a bot's token.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import logging.handlers
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from structlog.types import EventDict, WrappedLogger
+
+__all__ = ["configure", "get_logger", "redact"]
+
+MAXIMUM_BYTES: Final = 5_000_000
+BACKUPS: Final = 5
+# Shorter values would blank ordinary words.
+_SHORTEST_SECRET: Final = 6
+_REDACTED: Final = "[redacted]"
+
+_PATTERNS: Final = (
+    # the password in user:password@host
+    (re.compile(r"(?<=://)([^\s:/@]*):([^\s/@]+)@"), rf"\1:{_REDACTED}@"),
+    # Telegram's bot token, in an address or alone
+    (re.compile(r"\b(bot)?\d{6,12}:[A-Za-z0-9_-]{30,}\b"), _REDACTED),
+    # Supabase keys: a JSON web token, or sb_secret_...
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _REDACTED),
+    (re.compile(r"\bsb_secret_[\w-]+"), _REDACTED),
+    (re.compile(r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"), rf"\1\2{_REDACTED}"),
+)
+_known: set[str] = set()
+
+
+def redact(text: str) -> str:
+    """Take every known secret, and what looks like one, out of a text."""
+    for secret in sorted(_known, key=len, reverse=True):
+        text = text.replace(secret, _REDACTED)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _redact_value(value: object) -> object:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _redact_value(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_redact_value(item) for item in value]
+        case None | bool() | int() | float():
+            return value
+    return redact(str(value))
+
+
+def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: value if key.startswith("_") else _redact_value(value) for key, value in event.items()}
+
+
+class SharedRotatingFileHandler(logging.handlers.WatchedFileHandler):
+    """A log file that several processes write and that is rotated by whichever finds it too long.
+
+    Python's own rotating handler renames the file under the feet of the other processes.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, after rotating the file where it has grown too long."""
+        try:
+            self.reopenIfNeeded()
+            if self.stream is not None and self.stream.tell() >= MAXIMUM_BYTES:
+                self._rotate()
+        except OSError:
+            self.handleError(record)
+            return
+        super().emit(record)
+
+    def _rotate(self) -> None:
+        with open(f"{self.baseFilename}.lock", "w", encoding="utf-8") as lock:  # noqa: PTH123 - a path as text
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.reopenIfNeeded()
+            if self.stream is None or self.stream.seek(0, 2) < MAXIMUM_BYTES:
+                return
+            rotated = logging.handlers.RotatingFileHandler(
+                self.baseFilename, maxBytes=MAXIMUM_BYTES, backupCount=BACKUPS, encoding="utf-8", delay=True
+            )
+            rotated.doRollover()
+            rotated.close()
+            self.reopenIfNeeded()
+
+
+def configure(
+    *, log_file: Path, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
+) -> None:
+    """Send every log record to the file (JSON lines) and, from `terminal_level` on, to standard error.
+
+    A log file that cannot be written is said once on standard error and does not stop the work.
+    """
+    _known.clear()
+    _known.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    as_json = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            remove_meta, structlog.processors.format_exc_info, _redact_event, structlog.processors.JSONRenderer(ensure_ascii=False)
+        ],
+    )
+    for_people = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            remove_meta, structlog.processors.format_exc_info, _redact_event, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        ],
+    )
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(for_people)
+    handlers[0].setLevel(terminal_level)
+    trouble: OSError | None = None
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
+        in_file.setFormatter(as_json)
+        handlers.append(in_file)
+    except OSError as error:
+        trouble = error
+    root = logging.getLogger()
+    for former in list(root.handlers):
+        root.removeHandler(former)
+        former.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+    # httpx writes whole addresses, and a bot's token is part of one.
+    for noisy in ("httpx", "httpcore", "psycopg.pool"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if trouble is not None:
+        get_logger(__name__).warning("log.file_unusable", path=str(log_file), why=trouble.strerror)
+
+
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+    """Return a logger whose events have a machine name and named values: `log.info("step.decided", step=...)`."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
+    return logger

@@ -1,0 +1,431 @@
+"""Runs steps: each gathers, decides and applies; a failure stays with its step.
+
+A run is owned through a lease in the marketplace's database, so that one tick is one run, on however many machines.
+Whoever finds a run whose owner is gone goes on with it: what was decided is kept, what was not is decided now.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from app.post_audit.codec import to_json
+from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
+from app.post_audit.logs import get_logger
+from app.post_audit.ports import JSON, Database
+from app.post_audit.step import Decision, Step
+
+__all__ = ["Progress", "RunReport", "Runner", "Silence", "StepReport"]
+
+RunKind = Literal["manual", "schedule", "audit", "step"]
+AnyStep = Step[Any, Any]
+
+# How often a follower looks whether the run it waits for has ended.
+_FOLLOW_SECONDS: Final = 0.3
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReport:
+    """What came of one step: a decision, or an error with its cure, or nothing because it is paused."""
+
+    step: str
+    title: str
+    state: Literal["decided", "failed", "paused"]
+    decision: Mapping[str, Any] | None = None
+    error: Mapping[str, Any] | None = None
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What came of a run.
+
+    `origin` says how this process came by it: started or resumed it, followed another worker's, or found that its
+    tick had been run already; a dry run is preview.
+    """
+
+    run_id: int | None
+    state: Literal["completed", "failed", "running"]
+    origin: Literal["started", "resumed", "followed", "finished", "preview"]
+    as_of: datetime
+    marketplace: str
+    steps: tuple[StepReport, ...]
+    tick: str = ""
+    resumed_others: tuple[int, ...] = field(default=())
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step failed."""
+        return any(step.state == "failed" for step in self.steps)
+
+
+class Progress(Protocol):
+    """Whoever wants to show how a run goes on."""
+
+    def step_started(self, step: AnyStep) -> None:
+        """One step begins."""
+
+    def step_ended(self, report: StepReport) -> None:
+        """One step has ended."""
+
+    def batch_done(self, remaining: int) -> None:
+        """A long decision is being carried out; so many changes remain."""
+
+    def waiting(self, owner: str) -> None:
+        """Another worker's run is going on; this process follows it."""
+
+
+class Silence:
+    """Shows nothing."""
+
+    def step_started(self, step: AnyStep) -> None:
+        """Say nothing."""
+
+    def step_ended(self, report: StepReport) -> None:
+        """Say nothing."""
+
+    def batch_done(self, remaining: int) -> None:
+        """Say nothing."""
+
+    def waiting(self, owner: str) -> None:
+        """Say nothing."""
+
+
+class _Owner:
+    """Who owns a run: a process that others on the same machine can prove to be dead."""
+
+    @staticmethod
+    def _machine() -> str:
+        """Tell this boot of this machine and process namespace from any other; empty where that is not possible."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            namespace = os.readlink("/proc/self/ns/pid")
+        except OSError:
+            return ""
+        return f"{boot}/{namespace}"
+
+    @staticmethod
+    def _started(pid: int) -> str:
+        """The start time of a process in clock ticks since boot; empty when there is no such process."""
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        # After the command's name, which may hold spaces and brackets: state is field 3, start time field 22; a
+        # zombie runs no code any more.
+        fields = text.rpartition(")")[2].split()
+        return "" if fields[0] in {"Z", "X"} else fields[19]
+
+    @classmethod
+    def mine(cls) -> str:
+        pid = os.getpid()
+        return "|".join((socket.gethostname(), str(pid), cls._started(pid), cls._machine(), secrets.token_hex(4)))
+
+    @classmethod
+    def is_dead(cls, owner: str) -> bool:
+        """Whether the owner is a process of this machine that certainly does not run any more."""
+        parts = owner.split("|")
+        if len(parts) != 5 or not parts[2] or not parts[3] or parts[3] != cls._machine():  # noqa: PLR2004 - as written by mine()
+            return False
+        return cls._started(int(parts[1])) != parts[2]
+
+    @staticmethod
+    def readable(owner: str) -> str:
+        parts = owner.split("|")
+        return f"process {parts[1]} on {parts[0]}" if len(parts) > 1 else owner
+
+
+class _Heartbeat:
+    """Extends the lease of a run in the background until it is told to stop, or the run is lost."""
+
+    def __init__(self, database: Database, run_id: int, token: int, lease: timedelta) -> None:
+        self._database, self._run_id, self._token, self._lease = database, run_id, token, lease
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="post-audit-heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        seconds = self._lease.total_seconds()
+        while not self._stop.wait(seconds / 3):
+            try:
+                self._database.call(
+                    "post_audit_apply_extend_lease", run_id=self._run_id, token=self._token, lease_seconds=int(seconds)
+                )
+            except RunLost:
+                return
+            except PostAuditError as error:
+                _log.warning("run.heartbeat_failed", run_id=self._run_id, error=str(error))
+
+
+class Runner:
+    """Runs the steps it was given over one database."""
+
+    def __init__(self, database: Database, steps: Sequence[AnyStep], *, lease: timedelta) -> None:
+        self._database = database
+        self._steps = tuple(steps)
+        self._lease = lease
+        self._stopping = threading.Event()
+
+    @property
+    def steps(self) -> tuple[AnyStep, ...]:
+        """The steps, in the order they run."""
+        return self._steps
+
+    def step(self, name: str) -> AnyStep:
+        """The step of that name; raises `NotFound` naming those there are."""
+        for step in self._steps:
+            if step.name == name:
+                return step
+        raise NotFound(
+            f"There is no step named {name}.", cure=f"The steps are {', '.join(step.name for step in self._steps)}."
+        )
+
+    def stop(self) -> None:
+        """End after the step that is being run; the run is given back for another worker to go on with."""
+        self._stopping.set()
+
+    def preview(self, names: Sequence[str] | None = None, progress: Progress | None = None) -> RunReport:
+        """Gather and decide without changing anything at all (a dry run)."""
+        show = progress or Silence()
+        status: Any = self._database.call("post_audit_read_status")
+        as_of = datetime.fromisoformat(status["as_of"])
+        reports = []
+        for step in self._chosen(names):
+            show.step_started(step)
+            started = time.monotonic()
+            try:
+                decision = step.run(self._database, as_of)
+            except Exception as error:  # noqa: BLE001 - one step's failure must not hide the other five
+                report = self._failure(step, error, started)
+            else:
+                report = StepReport(
+                    step=step.name, title=step.title, state="decided", duration_ms=_milliseconds(started),
+                    decision=_previewed(decision, step.name, status["modes"].get(step.name, "propose"), as_of),
+                )
+            self._log_step(report, run_id=None)
+            show.step_ended(report)
+            reports.append(report)
+        return RunReport(
+            run_id=None, state="failed" if any(r.state == "failed" for r in reports) else "completed", origin="preview",
+            as_of=as_of, marketplace=status["marketplace"], steps=tuple(reports),
+        )
+
+    def run(
+        self, *, tick: str | None = None, kind: RunKind = "manual", names: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> RunReport:
+        """Run once for this tick, or go on with a run that was interrupted, or follow the one that is going on.
+
+        Without a tick, every call is a tick of its own. Raises `RunLost` when another worker took the run over.
+        """
+        show = progress or Silence()
+        tick = tick or f"{kind}:{secrets.token_hex(8)}"
+        owner = _Owner.mine()
+        chosen = None if names is None else [step.name for step in self._chosen(names)]
+        resumed: list[int] = []
+        while True:
+            begun: Any = self._database.call(
+                "post_audit_apply_begin_run", tick=tick, owner=owner, lease_seconds=int(self._lease.total_seconds()),
+                kind=kind, steps=chosen,
+            )
+            run, state = begun["run"], begun["state"]
+            if state == "finished":
+                return self._report(run, "finished")
+            if state == "busy":
+                ended = self._follow(run, begun["lease_remaining_ms"], show)
+                # A run of all steps that this one waited for has done what was asked for; a schedule's tick and a
+                # single step are asked for by name.
+                if ended is not None and kind == "manual" and ended["requested_steps"] is None:
+                    return self._report(ended, "followed")
+                continue
+            report = self._own(run, begun, show, origin=state)
+            if state == "resumed" and run["tick"] != tick and (kind != "manual" or run["requested_steps"] is not None):
+                resumed.append(run["id"])
+                continue
+            return report
+
+    def carry_out(self, decision_id: int, remaining: int, progress: Progress | None = None) -> JSON:
+        """Go on with a decision until none of its changes remains; return the decision."""
+        show = progress or Silence()
+        answer: Any = None
+        while answer is None or remaining > 0:
+            answer = self._database.call("post_audit_apply_batch", decision_id=decision_id)
+            remaining = answer["remaining"]
+            show.batch_done(remaining)
+        decision: JSON = answer["decision"]
+        return decision
+
+    def _own(self, run: Any, begun: Any, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
+        run_id, token = int(run["id"]), int(run["token"])
+        as_of = datetime.fromisoformat(run["as_of"])
+        done = {entry["step"] for entry in run["steps"]}
+        wanted = run["requested_steps"]
+        with _Heartbeat(self._database, run_id, token, self._lease):
+            for decision_id in begun["unfinished"]:
+                self._finish_interrupted(decision_id, show)
+            for step in self._chosen(wanted):
+                if step.name in done:
+                    continue
+                if self._stopping.is_set():
+                    self._database.call("post_audit_apply_release_run", run_id=run_id, token=token)
+                    _log.info("run.handed_back", run_id=run_id, before=step.name)
+                    return self._report(self._database.call("post_audit_read_run", run_id=run_id), origin)
+                show.step_started(step)
+                report = self._one(step, run_id, token, as_of, begun["modes"].get(step.name, "propose"), show)
+                self._log_step(report, run_id=run_id)
+                show.step_ended(report)
+            ended = self._database.call("post_audit_apply_finish_run", run_id=run_id, token=token)
+        report_of_run = self._report(ended, origin)
+        _log.info("run.ended", run_id=run_id, state=report_of_run.state, origin=origin, as_of=as_of.isoformat())
+        return report_of_run
+
+    def _finish_interrupted(self, decision_id: int, show: Progress) -> None:
+        try:
+            self.carry_out(decision_id, 1, show)
+            _log.info("decision.finished_for_another", decision_id=decision_id)
+        except (StateMoved, NotFound) as error:
+            _log.warning("decision.unfinished", decision_id=decision_id, error=str(error))
+
+    def _one(  # noqa: PLR0913 - what one step of one run is made of
+        self, step: AnyStep, run_id: int, token: int, as_of: datetime, mode: str, show: Progress
+    ) -> StepReport:
+        started = time.monotonic()
+        if mode == "paused":
+            report = StepReport(step=step.name, title=step.title, state="paused")
+        else:
+            try:
+                decision = self._decide_and_apply(step, run_id, token, as_of, show, started)
+                return StepReport(
+                    step=step.name, title=step.title, state="decided", decision=decision, duration_ms=_milliseconds(started)
+                )
+            except (RunLost, ConnectionLost):
+                # Nothing can be recorded either; the next owner of the run does this step again.
+                raise
+            except Exception as error:  # noqa: BLE001 - one step's failure must not stop the other five
+                report = self._failure(step, error, started)
+        self._database.call(
+            "post_audit_apply_step_outcome", run_id=run_id, token=token, step=step.name, state=report.state,
+            error=report.error, duration_ms=report.duration_ms,
+        )
+        return report
+
+    def _decide_and_apply(  # noqa: PLR0913 - as _one
+        self, step: AnyStep, run_id: int, token: int, as_of: datetime, show: Progress, started: float
+    ) -> Mapping[str, Any]:
+        for attempt in (1, 2):
+            decision = step.run(self._database, as_of)
+            try:
+                answer: Any = self._database.call(
+                    "post_audit_apply_decision", run_id=run_id, token=token, step=step.name, decision=decision,
+                    duration_ms=_milliseconds(started), batch=step.batch_size,
+                )
+                break
+            except StateMoved as moved:
+                # Somebody changed the state between reading and writing: look again, once.
+                if attempt == 2:  # noqa: PLR2004 - the second of two
+                    raise
+                _log.info("step.moved", step=step.name, run_id=run_id, why=moved.message)
+        if answer["remaining"]:
+            finished: Any = self.carry_out(answer["decision"]["id"], answer["remaining"], show)
+            return dict(finished)
+        return dict(answer["decision"])
+
+    def _follow(self, run: Any, lease_remaining_ms: int, show: Progress) -> Any:  # noqa: ANN401 - JSON of run_as_json
+        """Wait until another worker's run has ended, and return it; None when its owner is gone."""
+        owner = run["owner"]
+        show.waiting(_Owner.readable(owner))
+        deadline = time.monotonic() + lease_remaining_ms / 1000
+        while True:
+            if _Owner.is_dead(owner):
+                self._release(run)
+                return None
+            time.sleep(_FOLLOW_SECONDS)
+            now: Any = self._database.call("post_audit_read_run", run_id=run["id"])
+            if now["state"] != "running":
+                return now
+            if now["lease_expires_at"] != run["lease_expires_at"]:
+                run, owner = now, now["owner"]
+                deadline = time.monotonic() + self._lease.total_seconds()
+            elif time.monotonic() > deadline:
+                return None
+
+    def _release(self, run: Any) -> None:  # noqa: ANN401 - JSON of run_as_json
+        try:
+            self._database.call("post_audit_apply_release_run", run_id=run["id"], token=run["token"])
+            _log.info("run.owner_gone", run_id=run["id"], owner=_Owner.readable(run["owner"]))
+        except RunLost:
+            _log.info("run.taken_by_another", run_id=run["id"])
+
+    def _chosen(self, names: Sequence[str] | None) -> tuple[AnyStep, ...]:
+        return self._steps if names is None else tuple(self.step(name) for name in names)
+
+    def _failure(self, step: AnyStep, error: Exception, started: float) -> StepReport:
+        if isinstance(error, PostAuditError):
+            told = {"code": type(error).__name__, "message": error.message, "cure": error.cure}
+        else:
+            _log.exception("step.bug", step=step.name, exc_info=error)
+            told = {
+                "code": type(error).__name__, "message": f"The step met a fault of the program: {error}",
+                "cure": "The log has the details; please report it.",
+            }
+        return StepReport(step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started))
+
+    def _log_step(self, report: StepReport, *, run_id: int | None) -> None:
+        if report.state == "failed" and report.error is not None:
+            _log.error("step.failed", step=report.step, run_id=run_id, duration_ms=report.duration_ms, **report.error)
+        elif report.decision is not None:
+            decision = report.decision
+            _log.info(
+                "step.decided", step=report.step, run_id=run_id, decision_id=decision["id"], outcome=decision["outcome"],
+                state=decision["state"], headline=decision["headline"], duration_ms=report.duration_ms,
+                reasons=[reason["code"] for reason in decision["reasons"]],
+            )
+        else:
+            _log.info("step.paused", step=report.step, run_id=run_id)
+
+    def _report(self, run: Any, origin: Literal["started", "resumed", "followed", "finished"]) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
+        titles = {step.name: step.title for step in self._steps}
+        status: Any = self._database.call("post_audit_read_status")
+        return RunReport(
+            run_id=run["id"], state=run["state"], origin=origin, as_of=datetime.fromisoformat(run["as_of"]),
+            marketplace=status["marketplace"], tick=run["tick"],
+            steps=tuple(
+                StepReport(
+                    step=entry["step"], title=titles.get(entry["step"], entry["step"]), state=entry["state"],
+                    decision=entry["decision"], error=entry["error"], duration_ms=entry["duration_ms"],
+                )
+                for entry in run["steps"]
+            ),
+        )
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _previewed(decision: Decision, step: str, mode: str, as_of: datetime) -> dict[str, Any]:
+    """A decision as it would be stored, had this not been a dry run."""
+    shown: Any = to_json(decision)
+    return {
+        **shown, "id": None, "kind": "step", "step": step, "mode": mode, "state": "preview", "as_of": as_of.isoformat(),
+        "changes": [{**change, "state": "preview"} for change in shown["changes"]],
+        "messages": [{**message, "state": "preview"} for message in shown["messages"]],
+    }
+
+

@@ -1,0 +1,53 @@
+"""Tests of `app.post_audit.steps.conversions` itself: what it asks of the database, and the step's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from app.post_audit.errors import UnexpectedAnswer
+from app.post_audit.ports import JSON
+from app.post_audit.step import Outcome
+from app.post_audit.steps.conversions import STEP, gather
+from app.post_audit.steps.conversions.facts import Facts
+from app.post_audit.steps.conversions.policy import ConversionsPolicy
+
+AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Answering:
+    """A database that answers everything alike and remembers what it was asked."""
+
+    answer: JSON
+    asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+    def call(self, function: str, **arguments: object) -> JSON:
+        self.asked.append((function, arguments))
+        return self.answer
+
+    def describe(self) -> str:
+        return "a database that answers everything alike"
+
+    def close(self) -> None:
+        self.asked.clear()
+
+
+def test_it_reads_with_the_window_of_the_policy() -> None:
+    database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []})
+    facts = gather(database, ConversionsPolicy(attribution_window_hours=48), AS_OF)
+    assert facts == Facts(as_of=AS_OF, experiments=(), holds=())
+    assert database.asked == [("post_audit_read_conversions", {"as_of": AS_OF, "default_window_hours": 48})]
+
+
+def test_an_answer_of_another_shape_is_refused() -> None:
+    with pytest.raises(UnexpectedAnswer, match="experiments"):
+        gather(Answering({"as_of": AS_OF.isoformat(), "holds": []}), ConversionsPolicy(), AS_OF)
+
+
+def test_the_step_gathers_and_decides() -> None:
+    database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []})
+    assert STEP.name == "conversions"
+    assert STEP.run(database, AS_OF).outcome is Outcome.UNKNOWN
