@@ -235,7 +235,8 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   priority text NOT NULL DEFAULT 'medium' CHECK (priority IN ('critical', 'high', 'medium', 'low')),
   category text NOT NULL DEFAULT 'general',
   status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'in_progress', 'completed', 'cancelled')),
-  -- the finer state: review, blocked, accepted, false_positive, duplicate, reopened, gone
+  -- the finer state: blocked, accepted, false_positive, duplicate (a person's), reopened, gone (no longer reported),
+  -- reported (closed because the report itself says so)
   disposition text,
   estimated_hours numeric(7, 2),
   source text NOT NULL DEFAULT 'manual',
@@ -289,7 +290,7 @@ BEGIN
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
     'CREATE UNIQUE INDEX IF NOT EXISTS enhancement_tasks_fingerprint ON public.enhancement_tasks (source, target, fingerprint) WHERE fingerprint IS NOT NULL');
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
-    'CREATE INDEX IF NOT EXISTS enhancement_tasks_open ON public.enhancement_tasks (status, priority, id)');
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_order ON public.enhancement_tasks (status, array_position(ARRAY[''critical'', ''high'', ''medium'', ''low''], priority), first_seen_at, id)');
 END
 $$;
 
@@ -426,7 +427,7 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   step text NOT NULL REFERENCES post_audit.step_modes (step),
   mode text NOT NULL,
   outcome text NOT NULL CHECK (outcome IN ('act', 'nothing', 'blocked', 'unknown')),
-  state text NOT NULL CHECK (state IN ('noted', 'proposed', 'applying', 'applied', 'undone', 'superseded', 'rejected')),
+  state text NOT NULL CHECK (state IN ('noted', 'proposed', 'applying', 'applied', 'undone', 'superseded', 'rejected', 'moved')),
   headline text NOT NULL,
   reasons jsonb NOT NULL,
   numbers jsonb NOT NULL,
@@ -488,6 +489,7 @@ CREATE TABLE IF NOT EXISTS post_audit.subjects (
 CREATE TABLE IF NOT EXISTS post_audit.holds (
   subject text PRIMARY KEY,
   undone jsonb NOT NULL,
+  held_at timestamptz NOT NULL,
   until timestamptz NOT NULL,
   decision_id bigint NOT NULL REFERENCES post_audit.decisions (id)
 );
@@ -873,6 +875,10 @@ BEGIN
       IF decision.kind = 'undo' THEN
         UPDATE post_audit.changes AS c SET state = 'undone'
         WHERE c.decision_id = decision.undoes AND c.subject = change.subject AND c.state = 'applied';
+        -- taking back an undo puts what it had taken back in force again
+        UPDATE post_audit.changes AS c SET state = 'applied'
+        FROM post_audit.decisions AS u
+        WHERE u.id = decision.undoes AND c.decision_id = u.undoes AND c.subject = change.subject AND c.state = 'undone';
       END IF;
       FOR message IN
         SELECT m.value FROM jsonb_array_elements(decision.messages) AS m (value)
@@ -905,11 +911,16 @@ BEGIN
     LOOP
       PERFORM post_audit.send(decision.id, message);
     END LOOP;
-    UPDATE post_audit.decisions AS d SET state = 'applied' WHERE d.id = carry_out.decision_id;
+    UPDATE post_audit.decisions AS d SET state = CASE WHEN EXISTS (
+        SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = carry_out.decision_id AND c.state = 'applied'
+      ) THEN 'applied' ELSE 'moved' END
+    WHERE d.id = carry_out.decision_id;
     IF decision.kind = 'undo' THEN
       UPDATE post_audit.decisions AS d SET state = 'undone'
       WHERE d.id = decision.undoes AND NOT EXISTS (
         SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = d.id AND c.state IN ('applied', 'pending'));
+      UPDATE post_audit.decisions AS d SET state = 'applied'
+      FROM post_audit.decisions AS u WHERE u.id = decision.undoes AND d.id = u.undoes AND d.state = 'undone';
     END IF;
   END IF;
   RETURN remaining;
@@ -1008,8 +1019,11 @@ $$;
 -- Go on with a decision whose changes are too many for one call. The caller repeats until nothing remains.
 CREATE FUNCTION public.post_audit_apply_batch(decision_id bigint, batch integer DEFAULT 500) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- before the answer, which is STABLE and sees only what stood when its statement began
+  remaining integer := post_audit.carry_out(decision_id, batch);
 BEGIN
-  RETURN post_audit.answer(decision_id, post_audit.carry_out(decision_id, batch));
+  RETURN post_audit.answer(decision_id, remaining);
 END
 $$;
 
@@ -1034,6 +1048,7 @@ CREATE FUNCTION public.post_audit_apply_approval(
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
+  remaining integer;
 BEGIN
   UPDATE post_audit.changes AS c SET state = 'pending', detail = format('approved by %s', actor)
   WHERE c.decision_id = post_audit_apply_approval.decision_id AND c.state = 'proposed'
@@ -1044,7 +1059,8 @@ BEGIN
   END IF;
   UPDATE post_audit.decisions AS d SET state = 'applying', actor = post_audit_apply_approval.actor
   WHERE d.id = post_audit_apply_approval.decision_id;
-  RETURN post_audit.answer(decision_id, post_audit.carry_out(decision_id, batch));
+  remaining := post_audit.carry_out(decision_id, batch);
+  RETURN post_audit.answer(decision_id, remaining);
 END
 $$;
 
@@ -1054,11 +1070,11 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" =
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
 BEGIN
-  INSERT INTO post_audit.holds AS h (subject, undone, until, decision_id)
-  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock() + make_interval(days => hold_days), decision.id
+  INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), decision.id
   FROM post_audit.changes AS c WHERE c.decision_id = decision.id AND c.state = 'proposed'
   ORDER BY c.subject, c.position DESC
-  ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+  ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
   UPDATE post_audit.changes AS c SET state = 'rejected', detail = format('declined by %s', actor)
   WHERE c.decision_id = decision.id AND c.state = 'proposed';
   IF NOT FOUND THEN
@@ -1079,10 +1095,16 @@ DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   later record;
   new_id bigint;
+  remaining integer;
   verb text := CASE decision.kind WHEN 'undo' THEN 'Restored' ELSE 'Took back' END;
 BEGIN
   IF decision.final_because <> '' THEN
     RAISE EXCEPTION 'Decision % cannot be taken back: %', decision_id, decision.final_because USING ERRCODE = 'PT409';
+  END IF;
+  IF decision.kind = 'undo' AND (SELECT d.kind = 'undo' FROM post_audit.decisions AS d WHERE d.id = decision.undoes) THEN
+    RAISE EXCEPTION 'Decision % put another one back in force.', decision_id
+      USING ERRCODE = 'PT409', HINT = (SELECT format('Undo that one: post-audit undo %s.', d.undoes)
+        FROM post_audit.decisions AS d WHERE d.id = decision.undoes);
   END IF;
   IF decision.state = 'applying' THEN
     RAISE EXCEPTION 'Decision % is still being carried out.', decision_id
@@ -1100,6 +1122,8 @@ BEGIN
   JOIN post_audit.changes AS l ON l.subject = c.subject AND l.decision_id > c.decision_id AND l.state = 'applied'
   JOIN post_audit.decisions AS d ON d.id = l.decision_id
   WHERE c.decision_id = decision.id AND c.state = 'applied' AND (subjects IS NULL OR subjects ? c.subject)
+    -- a later decision and its undo cancel each other
+    AND NOT (d.kind = 'undo' AND d.undoes > decision.id)
   ORDER BY l.decision_id DESC LIMIT 1;
   IF later.decision_id IS NOT NULL THEN
     RAISE EXCEPTION 'Decision % stands under decision % (%), which changed % again.',
@@ -1127,12 +1151,13 @@ BEGIN
     DELETE FROM post_audit.holds AS h USING post_audit.changes AS c
     WHERE c.decision_id = new_id AND h.subject = c.subject;
   ELSE
-    INSERT INTO post_audit.holds AS h (subject, undone, until, decision_id)
-    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock() + make_interval(days => hold_days), new_id
+    INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), new_id
     FROM post_audit.changes AS c WHERE c.decision_id = new_id ORDER BY c.subject, c.position DESC
-    ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+    ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
   END IF;
-  RETURN post_audit.answer(new_id, post_audit.carry_out(new_id, batch));
+  remaining := post_audit.carry_out(new_id, batch);
+  RETURN post_audit.answer(new_id, remaining);
 END
 $$;
 
@@ -1589,12 +1614,13 @@ BEGIN
           'queued', coalesce(waiting.units, 0) + coalesce(not_yet.units, 0),
           'former_days', coalesce(sent.former, '[]'::jsonb),
           'hold', (
-            SELECT pg_catalog.jsonb_build_object('undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
+            SELECT pg_catalog.jsonb_build_object(
+              'undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
             FROM post_audit.holds AS h
-            JOIN post_audit.decisions AS d ON d.id = h.decision_id
             -- A new day is a new need: a raise that was taken back or declined stays so until its day ends.
             CROSS JOIN LATERAL (
-              SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day') AT TIME ZONE day_zone AS at
+              SELECT (pg_catalog.date_trunc('day', h.held_at AT TIME ZONE day_zone) + interval '1 day')
+                AT TIME ZONE day_zone AS at
             ) AS ends
             WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > present
           )
@@ -1708,6 +1734,1404 @@ BEGIN
     version = change_capacity.version,
     updated_at = post_audit.clock()
   WHERE c.channel = key;
+END
+$$;
+
+-- ---- 44_live_fomo.sql ----
+
+-- Step `live_fomo`: what the public counters show, what the ledgers say, and the log that proves which was shown when.
+--
+-- One definition of truth, here and nowhere else: a user's total is the sum of the user's rows in role earnings; it was
+-- reached at the last of them; whoever has more stands higher, and of equals whoever reached it first, then the
+-- smaller id by its bytes. A rank is a place in that order. Nothing needs to be stored for it, so one false total is
+-- one row to repair; where the marketplace stores ranks, they are checked too.
+
+-- Counters that have no row of their own in role airdrop: the leaderboard as a whole.
+CREATE TABLE IF NOT EXISTS post_audit.live_counters (
+  counter text PRIMARY KEY,
+  state text NOT NULL DEFAULT 'unknown' CHECK (state IN ('verified', 'repaired', 'hidden', 'unknown')),
+  version bigint NOT NULL DEFAULT 0,
+  changed_at timestamptz
+);
+INSERT INTO post_audit.live_counters (counter) VALUES ('leaderboard') ON CONFLICT DO NOTHING;
+
+-- One row a counter and check, each holding the hash of the one before: what was found, what the ledger said, what
+-- was shown from then on. Money in paise; for the leaderboard the values are the sums of all totals, and the digest
+-- is that of the rows that were shown.
+CREATE TABLE IF NOT EXISTS post_audit.live_evidence (
+  position bigint PRIMARY KEY CHECK (position > 0),
+  decision_id bigint NOT NULL REFERENCES post_audit.decisions (id),
+  counter text NOT NULL,
+  at timestamptz NOT NULL,
+  verdict text NOT NULL CHECK (verdict IN ('verified', 'repaired', 'hidden', 'unknown')),
+  found_value bigint,
+  recomputed_value bigint,
+  published_value bigint,
+  version bigint NOT NULL,
+  differences bigint NOT NULL,
+  ledger_rows bigint,
+  ledger_last_at timestamptz,
+  published_digest text,
+  previous_hash text NOT NULL CHECK (length(previous_hash) = 64),
+  hash text NOT NULL CHECK (length(hash) = 64)
+);
+CREATE INDEX IF NOT EXISTS live_evidence_counter ON post_audit.live_evidence (counter, position DESC);
+CREATE INDEX IF NOT EXISTS live_evidence_decision ON post_audit.live_evidence (decision_id);
+
+CREATE OR REPLACE FUNCTION post_audit.keep_live_evidence() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  RAISE EXCEPTION 'The evidence log is only added to; % is refused.', TG_OP
+    USING ERRCODE = 'insufficient_privilege', HINT = 'A correction is a new row: run the step again.';
+END
+$$;
+CREATE OR REPLACE TRIGGER live_evidence_rows_stay BEFORE UPDATE OR DELETE ON post_audit.live_evidence
+  FOR EACH ROW EXECUTE FUNCTION post_audit.keep_live_evidence();
+CREATE OR REPLACE TRIGGER live_evidence_stays BEFORE TRUNCATE ON post_audit.live_evidence
+  FOR EACH STATEMENT EXECUTE FUNCTION post_audit.keep_live_evidence();
+
+-- Counting verified claims up to a moment reads the index alone.
+DO $$
+BEGIN
+  PERFORM post_audit.on_ours(ARRAY['public.claim_airdrop_log'],
+    'CREATE INDEX IF NOT EXISTS claim_airdrop_log_verified ON public.claim_airdrop_log (verified_at) INCLUDE (status, amount_paise)');
+END
+$$;
+
+-- The totals of all users, or of some, from the ledger's rows up to `horizon`. Whoever takes rows out of the ledger
+-- writes these totals for the users it touched, and agrees with this step by that.
+CREATE FUNCTION post_audit.recompute_leaderboard(horizon timestamptz, user_ids text[] DEFAULT NULL)
+RETURNS TABLE (user_id text, total_paise bigint, reached_at timestamptz, ledger_rows bigint)
+LANGUAGE plpgsql STABLE ROWS 100000 SECURITY INVOKER
+SET search_path = '' SET "TimeZone" = 'UTC' SET work_mem = '64MB' AS $$
+BEGIN
+  IF user_ids IS NULL THEN
+    RETURN QUERY
+      SELECT g.user_id::text, g.total_paise, g.reached_at, g.ledger_rows
+      FROM (
+        SELECT e.user_id, pg_catalog.sum(e.amount_paise)::bigint AS total_paise,
+          pg_catalog.max(e.tracked_at) AS reached_at, pg_catalog.count(*) AS ledger_rows
+        FROM post_audit.earnings AS e
+        WHERE e.tracked_at <= horizon AND e.user_id IS NOT NULL
+        GROUP BY e.user_id
+      ) AS g;
+  ELSE
+    RETURN QUERY
+      SELECT e.user_id::text, pg_catalog.sum(e.amount_paise)::bigint, pg_catalog.max(e.tracked_at), pg_catalog.count(*)
+      FROM post_audit.earnings AS e
+      WHERE e.user_id::text = ANY (user_ids) AND e.tracked_at <= horizon
+      GROUP BY e.user_id::text;
+  END IF;
+END
+$$;
+
+-- The first rows of the leaderboard as it is shown.
+CREATE FUNCTION post_audit.live_top("limit" integer)
+RETURNS TABLE (place bigint, user_id text, display_name text, total_paise bigint)
+LANGUAGE plpgsql STABLE ROWS 100 SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  RETURN QUERY
+    SELECT pg_catalog.row_number() OVER (ORDER BY page.total_paise DESC, page.reached_at, page.user_id COLLATE "C"),
+      page.user_id, page.display_name, page.total_paise
+    FROM (
+      SELECT l.user_id::text AS user_id, l.display_name, l.total_paise::bigint AS total_paise, l.reached_at
+      FROM post_audit.leaderboard AS l
+      WHERE l.total_paise > 0
+      ORDER BY l.total_paise DESC, l.reached_at, l.user_id::text COLLATE "C"
+      LIMIT live_top."limit"
+    ) AS page
+    ORDER BY 1;
+END
+$$;
+
+CREATE FUNCTION post_audit.live_digest("limit" integer) RETURNS text
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  RETURN (
+    SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
+      coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(t.user_id, t.total_paise) ORDER BY t.place), '[]')::text,
+      'UTF8')), 'hex')
+    FROM post_audit.live_top("limit") AS t
+  );
+END
+$$;
+
+-- How many of these users are shown with a total that was not true at any moment from `since` on.
+CREATE FUNCTION post_audit.live_wrong_rows(user_ids text[], since timestamptz, horizon timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  RETURN (
+    SELECT pg_catalog.count(*)
+    FROM pg_catalog.unnest(user_ids) AS u (user_id)
+    LEFT JOIN (
+      SELECT l.user_id::text AS user_id, l.total_paise FROM post_audit.leaderboard AS l
+      WHERE l.user_id::text = ANY (user_ids)
+    ) AS s ON s.user_id = u.user_id
+    LEFT JOIN post_audit.recompute_leaderboard(horizon, user_ids) AS t ON t.user_id = u.user_id
+    LEFT JOIN post_audit.recompute_leaderboard(since, user_ids) AS f ON f.user_id = u.user_id
+    WHERE coalesce(s.total_paise, 0) NOT BETWEEN
+      least(coalesce(t.total_paise, 0), coalesce(f.total_paise, 0), CASE WHEN s.user_id IS NULL THEN 0 END)
+      AND greatest(coalesce(t.total_paise, 0), coalesce(f.total_paise, 0))
+      -- shown nowhere is right only for who has nothing
+      OR (s.user_id IS NULL AND least(coalesce(t.total_paise, 0), coalesce(f.total_paise, 0)) > 0)
+  );
+END
+$$;
+
+-- The verified claims up to a moment: how many, and what they are worth.
+CREATE FUNCTION post_audit.live_claims(horizon timestamptz, counter text) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  RETURN (
+    SELECT CASE counter WHEN 'airdrop_claims' THEN pg_catalog.count(*) ELSE coalesce(pg_catalog.sum(c.amount_paise), 0) END::bigint
+    FROM post_audit.claims AS c
+    WHERE c.verified_at <= horizon AND coalesce(pg_catalog.lower(c.status), 'verified') = 'verified'
+  );
+END
+$$;
+
+-- Which columns of a role can be written through its view: a converted one (rupees to paise) cannot.
+CREATE FUNCTION post_audit.writable_columns(role text) RETURNS text[]
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT coalesce(pg_catalog.array_agg(a.attname::text), '{}')
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = pg_catalog.to_regclass('post_audit.' || pg_catalog.quote_ident(role)) AND a.attnum > 0
+    AND pg_catalog.pg_column_is_updatable(a.attrelid::regclass, a.attnum, false)
+$$;
+
+CREATE FUNCTION post_audit.live_hold(subject text, as_of timestamptz) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT pg_catalog.jsonb_build_object('undone', h.undone, 'until', h.until, 'decision_id', h.decision_id)
+  FROM post_audit.holds AS h WHERE h.subject = live_hold.subject AND h.until > as_of
+$$;
+
+-- The leaderboard against its ledger. A ledger that cannot be read is an answer here and no error: it hides what is
+-- shown.
+CREATE FUNCTION post_audit.live_leaderboard_facts(
+  as_of timestamptz, moment timestamptz, horizon timestamptz, shown_limit integer, difference_limit integer
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = '' SET "TimeZone" = 'UTC' SET work_mem = '64MB' AS $$
+DECLARE
+  writable CONSTANT text[] := post_audit.writable_columns('leaderboard');
+  source text := 'readable';
+  problem text := '';
+  compared jsonb := '{}';
+  missing CONSTANT text := (
+    SELECT pg_catalog.string_agg(r.role, ', ') FROM pg_catalog.unnest(ARRAY['earnings', 'leaderboard']) AS r (role)
+    WHERE pg_catalog.to_regclass('post_audit.' || r.role) IS NULL);
+BEGIN
+  IF missing IS NOT NULL THEN
+    source := 'unbound';
+    problem := pg_catalog.format('no table is bound to %s', missing);
+  ELSE
+    BEGIN
+      WITH truth AS MATERIALIZED (
+        SELECT t.user_id, t.total_paise, t.reached_at, t.ledger_rows FROM post_audit.recompute_leaderboard(horizon) AS t
+      ), sides AS (
+        SELECT coalesce(s.user_id, t.user_id) AS user_id, s.user_id IS NOT NULL AS is_shown,
+          s.total_paise AS shown_paise, s.reached_at AS shown_reached_at, s.rank AS shown_rank,
+          coalesce(t.total_paise, 0) AS true_paise, t.reached_at AS true_reached_at, coalesce(t.ledger_rows, 0) AS ledger_rows
+        FROM (
+          SELECT l.user_id::text AS user_id, l.total_paise::bigint AS total_paise, l.reached_at, l.rank
+          FROM post_audit.leaderboard AS l WHERE l.user_id IS NOT NULL
+        ) AS s
+        FULL JOIN truth AS t ON t.user_id = s.user_id
+        WHERE s.user_id IS NOT NULL OR t.total_paise > 0
+      ), ranked AS (
+        SELECT s.*, pg_catalog.row_number() OVER places AS true_rank,
+          s.true_paise > 0 AND (pg_catalog.lag(s.true_paise) OVER places = s.true_paise
+            OR pg_catalog.lead(s.true_paise) OVER places = s.true_paise) AS is_tied
+        FROM sides AS s
+        WINDOW places AS (ORDER BY s.true_paise DESC, s.true_reached_at, s.user_id COLLATE "C")
+      ), judged AS MATERIALIZED (
+        SELECT r.*,
+          CASE
+            WHEN NOT r.is_shown THEN 'absent'
+            WHEN r.ledger_rows = 0 AND r.shown_paise <> 0 THEN 'phantom'
+            WHEN r.shown_paise IS DISTINCT FROM r.true_paise THEN 'total'
+            -- a millisecond, because a bound table may keep no more
+            WHEN r.is_tied AND 'reached_at' = ANY (writable) AND (r.shown_reached_at IS NULL
+              OR r.shown_reached_at - r.true_reached_at NOT BETWEEN interval '-1 millisecond' AND interval '1 millisecond') THEN 'order'
+            WHEN r.shown_rank <> r.true_rank THEN 'rank'
+          END AS kind,
+          r.true_rank <= shown_limit OR coalesce(r.shown_paise > 0 AND r.shown_paise >= (
+            SELECT pg_catalog.min(t.total_paise) FROM post_audit.live_top(shown_limit) AS t), false) AS is_in_top
+        FROM ranked AS r
+      ), picked AS MATERIALIZED (
+        SELECT j.* FROM judged AS j WHERE j.kind IS NOT NULL
+        ORDER BY j.is_in_top DESC, pg_catalog.abs(coalesce(j.shown_paise, 0) - j.true_paise) DESC, j.true_rank
+        LIMIT difference_limit
+      ), behind AS (
+        -- A shown total that once was true: since when it is not, which is the first row of the ledger that it lacks.
+        SELECT x.user_id, pg_catalog.max(x.tracked_at) AS missing_since
+        FROM (
+          SELECT p.user_id, e.tracked_at, coalesce(p.shown_paise, 0) AS shown_paise,
+            pg_catalog.sum(e.amount_paise) OVER (PARTITION BY p.user_id ORDER BY e.tracked_at, e.id) - e.amount_paise AS before_paise
+          FROM picked AS p
+          JOIN post_audit.earnings AS e ON e.user_id::text = p.user_id AND e.tracked_at <= horizon
+          WHERE p.kind IN ('absent', 'total')
+        ) AS x
+        WHERE x.before_paise = x.shown_paise
+        GROUP BY x.user_id
+      )
+      SELECT pg_catalog.jsonb_build_object(
+        'users_shown', totals.users_shown, 'users_in_ledger', totals.users_in_ledger,
+        'shown_paise', totals.shown_paise, 'recomputed_paise', totals.recomputed_paise,
+        'differences_in_top', totals.differences_in_top, 'is_ranked', totals.is_ranked,
+        'ledger_rows', (SELECT coalesce(pg_catalog.sum(t.ledger_rows), 0) FROM truth AS t),
+        'ledger_last_at', (SELECT pg_catalog.max(t.reached_at) FROM truth AS t),
+        'future_rows', (SELECT pg_catalog.count(*) FROM post_audit.earnings AS e WHERE e.tracked_at > horizon),
+        'counts', coalesce((SELECT pg_catalog.jsonb_object_agg(g.kind, g.n) FROM (
+          SELECT j.kind, pg_catalog.count(*) AS n FROM judged AS j WHERE j.kind IS NOT NULL GROUP BY j.kind) AS g), '{}'),
+        'differences', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+            'user_id', p.user_id, 'kind', p.kind, 'is_shown', p.is_shown, 'is_in_top', p.is_in_top,
+            'shown_paise', p.shown_paise, 'shown_rank', p.shown_rank, 'true_paise', p.true_paise,
+            'true_reached_at', p.true_reached_at, 'true_rank', p.true_rank, 'ledger_rows', p.ledger_rows,
+            'missing_since', b.missing_since, 'hold', post_audit.live_hold('leaderboard:' || p.user_id, as_of)
+          ) ORDER BY p.is_in_top DESC, pg_catalog.abs(coalesce(p.shown_paise, 0) - p.true_paise) DESC, p.true_rank)
+          FROM picked AS p LEFT JOIN behind AS b ON b.user_id = p.user_id), '[]')
+      ) INTO compared
+      FROM (
+        SELECT pg_catalog.count(*) FILTER (WHERE j.shown_paise > 0) AS users_shown,
+          pg_catalog.count(*) FILTER (WHERE j.ledger_rows > 0) AS users_in_ledger,
+          coalesce(pg_catalog.sum(j.shown_paise), 0)::bigint AS shown_paise,
+          coalesce(pg_catalog.sum(j.true_paise), 0)::bigint AS recomputed_paise,
+          pg_catalog.count(*) FILTER (WHERE j.kind IS NOT NULL AND j.is_in_top) AS differences_in_top,
+          pg_catalog.count(j.shown_rank) > 0 AS is_ranked
+        FROM judged AS j
+      ) AS totals;
+    EXCEPTION
+      WHEN syntax_error_or_access_rule_violation OR data_exception OR object_not_in_prerequisite_state OR fdw_error THEN
+        source := 'unreadable';
+        problem := pg_catalog.format('the ledger cannot be compared: %s', SQLERRM);
+    END;
+  END IF;
+  RETURN compared || (
+    SELECT pg_catalog.jsonb_build_object('source', source, 'problem', problem, 'state', c.state, 'version', c.version,
+      'writable', pg_catalog.to_jsonb(writable), 'hold', post_audit.live_hold('counter:leaderboard', as_of),
+      'last_proved_at', post_audit.live_proved_at('leaderboard'))
+    FROM post_audit.live_counters AS c WHERE c.counter = 'leaderboard');
+END
+$$;
+
+CREATE FUNCTION post_audit.live_proved_at(counter text) RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT e.at FROM post_audit.live_evidence AS e
+  WHERE e.counter = live_proved_at.counter AND e.verdict IN ('verified', 'repaired')
+  ORDER BY e.position DESC LIMIT 1
+$$;
+
+-- The airdrop's counters against the claims. Counters that no ledger of ours belongs to are named and left alone.
+CREATE FUNCTION post_audit.live_airdrop_facts(as_of timestamptz, horizon timestamptz, settle interval) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER
+SET search_path = '' SET "TimeZone" = 'UTC' SET work_mem = '64MB' AS $$
+DECLARE
+  names CONSTANT text[] := ARRAY['airdrop_claims', 'airdrop_paise'];
+  writable CONSTANT text[] := post_audit.writable_columns('airdrop');
+  can_write CONSTANT boolean := ARRAY['shown_value', 'state', 'version', 'shown_at'] <@ writable;
+  source text := 'readable';
+  problem text := '';
+  display text := 'readable';
+  display_problem text := '';
+  ledger record;
+  shown jsonb := '[]';
+  others jsonb := '[]';
+  counters jsonb := '[]';
+  row_shown jsonb;
+  name text;
+  recomputed bigint;
+  missing_since timestamptz;
+  since timestamptz;
+BEGIN
+  SELECT 0::bigint AS all_rows, 0::bigint AS verified, 0::bigint AS paise, 0::bigint AS without_amount, 0::bigint AS future,
+    NULL::timestamptz AS last_at INTO ledger;
+  IF pg_catalog.to_regclass('post_audit.airdrop') IS NULL THEN
+    display := 'unbound';
+    display_problem := 'no table is bound to airdrop';
+  ELSE
+    BEGIN
+      SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(a) - 'id') FILTER (WHERE a.counter = ANY (names)), '[]'),
+        coalesce(pg_catalog.jsonb_agg(pg_catalog.left(a.counter, 40) ORDER BY a.counter) FILTER (WHERE a.counter <> ALL (names)), '[]')
+      INTO shown, others
+      FROM (SELECT v.* FROM post_audit.airdrop AS v ORDER BY (v.counter = ANY (names)) DESC, v.counter LIMIT 20) AS a;
+    EXCEPTION
+      WHEN syntax_error_or_access_rule_violation OR data_exception OR object_not_in_prerequisite_state OR fdw_error THEN
+        display := 'unreadable';
+        display_problem := SQLERRM;
+    END;
+  END IF;
+
+  IF pg_catalog.to_regclass('post_audit.claims') IS NULL THEN
+    source := 'unbound';
+    problem := 'no table is bound to claims';
+  ELSE
+    BEGIN
+      SELECT pg_catalog.count(*) AS all_rows,
+        pg_catalog.count(*) FILTER (WHERE c.is_verified AND c.verified_at <= horizon) AS verified,
+        coalesce(pg_catalog.sum(c.amount_paise) FILTER (WHERE c.is_verified AND c.verified_at <= horizon), 0)::bigint AS paise,
+        pg_catalog.count(*) FILTER (WHERE c.is_verified AND c.verified_at <= horizon AND c.amount_paise IS NULL) AS without_amount,
+        pg_catalog.count(*) FILTER (WHERE c.verified_at > horizon) AS future,
+        pg_catalog.max(c.verified_at) FILTER (WHERE c.is_verified AND c.verified_at <= horizon) AS last_at
+      INTO ledger
+      FROM (
+        SELECT v.verified_at, v.amount_paise, coalesce(pg_catalog.lower(v.status), 'verified') = 'verified' AS is_verified
+        FROM post_audit.claims AS v
+      ) AS c;
+
+      FOREACH name IN ARRAY names LOOP
+        SELECT s.value INTO row_shown FROM pg_catalog.jsonb_array_elements(shown) AS s (value) WHERE s.value ->> 'counter' = name;
+        recomputed := CASE
+          WHEN ledger.all_rows = 0 THEN NULL
+          WHEN name = 'airdrop_claims' THEN ledger.verified
+          WHEN ledger.without_amount = 0 THEN ledger.paise END;
+        missing_since := NULL;
+        since := (row_shown ->> 'shown_at')::timestamptz - settle;
+        IF recomputed IS NOT NULL AND since IS NOT NULL AND (row_shown ->> 'shown_value')::bigint <> recomputed THEN
+          -- A value that was true when it was shown, or after: the first claim that it lacks.
+          SELECT pg_catalog.max(x.verified_at) INTO missing_since
+          FROM (
+            SELECT c.verified_at, pg_catalog.sum(c.step) OVER (ORDER BY c.verified_at, c.id) - c.step AS before
+            FROM (
+              SELECT v.id, v.verified_at, CASE name WHEN 'airdrop_claims' THEN 1 ELSE v.amount_paise END AS step
+              FROM post_audit.claims AS v
+              WHERE v.verified_at > since AND v.verified_at <= horizon
+                AND coalesce(pg_catalog.lower(v.status), 'verified') = 'verified'
+            ) AS c
+          ) AS x
+          WHERE x.before = (row_shown ->> 'shown_value')::bigint - post_audit.live_claims(since, name);
+        END IF;
+        IF row_shown IS NOT NULL THEN
+          counters := counters || (row_shown || pg_catalog.jsonb_build_object('recomputed', recomputed, 'missing_since', missing_since));
+        END IF;
+      END LOOP;
+    EXCEPTION
+      WHEN syntax_error_or_access_rule_violation OR data_exception OR object_not_in_prerequisite_state OR fdw_error THEN
+        source := 'unreadable';
+        problem := pg_catalog.format('the claims cannot be read: %s', SQLERRM);
+    END;
+  END IF;
+  IF source <> 'readable' THEN
+    counters := (SELECT coalesce(pg_catalog.jsonb_agg(
+      s.value || '{"recomputed": null, "missing_since": null}'::jsonb ORDER BY s.value ->> 'counter'), '[]')
+      FROM pg_catalog.jsonb_array_elements(shown) AS s (value));
+  END IF;
+
+  RETURN pg_catalog.jsonb_build_object(
+    'source', source, 'problem', problem, 'display', display, 'display_problem', display_problem,
+    'claims', ledger.all_rows, 'ledger_rows', ledger.verified, 'ledger_last_at', ledger.last_at,
+    'without_amount', ledger.without_amount, 'future_rows', ledger.future, 'other_counters', others,
+    'counters', (
+      SELECT coalesce(pg_catalog.jsonb_agg(c.value || pg_catalog.jsonb_build_object(
+        'is_writable', can_write, 'hold', post_audit.live_hold('counter:' || (c.value ->> 'counter'), as_of),
+        'last_proved_at', post_audit.live_proved_at(c.value ->> 'counter')) ORDER BY c.value ->> 'counter'), '[]')
+      FROM pg_catalog.jsonb_array_elements(counters) AS c (value)));
+END
+$$;
+
+-- What is shown, and what the ledgers say, in one snapshot: what is committed meanwhile is in both or in neither.
+--
+-- What is shown has no history, so it is compared with the ledgers as they are in this snapshot, and not as they
+-- were when the run began: `as_of` only names the run. Rows dated up to `ahead_seconds` later than now are counted,
+-- because the clocks of a marketplace's servers differ; later ones are told and left out.
+CREATE FUNCTION public.post_audit_read_live_fomo(
+  as_of timestamptz,
+  shown_limit integer DEFAULT 100,
+  difference_limit integer DEFAULT 500,
+  settle_seconds integer DEFAULT 2,
+  ahead_seconds integer DEFAULT 300
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  moment CONSTANT timestamptz := greatest(as_of, post_audit.clock());
+  horizon CONSTANT timestamptz := moment + pg_catalog.make_interval(secs => ahead_seconds);
+BEGIN
+  IF shown_limit < 1 OR difference_limit < shown_limit OR settle_seconds < 0 OR ahead_seconds < 0 THEN
+    RAISE EXCEPTION 'Unusable limits: % shown, % differences, % s to settle, % s ahead.',
+      shown_limit, difference_limit, settle_seconds, ahead_seconds
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Ask for at least as many differences as rows are shown, and for no negative time.';
+  END IF;
+  RETURN pg_catalog.jsonb_build_object(
+    'as_of', as_of,
+    'moment', moment,
+    'snapshot', pg_catalog.pg_current_snapshot()::text,
+    'leaderboard', post_audit.live_leaderboard_facts(as_of, moment, horizon, shown_limit, difference_limit),
+    'airdrop', post_audit.live_airdrop_facts(as_of, horizon, pg_catalog.make_interval(secs => settle_seconds)));
+END
+$$;
+
+-- Set what a counter shows and whether it may be shown. The same for the way back.
+CREATE FUNCTION post_audit.change_counter(key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  subject CONSTANT text := 'counter:' || key;
+  found jsonb;
+BEGIN
+  IF NOT wanted ? 'state' THEN
+    RAISE EXCEPTION 'A change of % needs a state; it has %.', subject, wanted USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF key = 'leaderboard' THEN
+    SELECT pg_catalog.jsonb_build_object('state', c.state, 'version', c.version) INTO found
+    FROM post_audit.live_counters AS c WHERE c.counter = key FOR UPDATE;
+  ELSE
+    SELECT pg_catalog.jsonb_build_object('shown_value', a.shown_value, 'state', a.state, 'version', a.version) INTO found
+    FROM post_audit.airdrop AS a WHERE a.counter = key FOR UPDATE;
+  END IF;
+  -- The version is compared where a decision was made on it; a change taken back finds a later one.
+  IF found IS NULL OR NOT found @> (expected - 'shown_at') THEN
+    PERFORM post_audit.refuse_moved(subject, expected, found);
+  END IF;
+  PERFORM post_audit.set_live_counter(key, wanted, version);
+END
+$$;
+
+CREATE FUNCTION post_audit.set_live_counter(key text, wanted jsonb, version bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF key = 'leaderboard' THEN
+    UPDATE post_audit.live_counters AS c
+    SET state = wanted ->> 'state', version = greatest(c.version + 1, set_live_counter.version), changed_at = post_audit.clock()
+    WHERE c.counter = key;
+    RETURN;
+  END IF;
+  BEGIN
+    UPDATE post_audit.airdrop AS a
+    SET shown_value = (wanted ->> 'shown_value')::bigint, state = wanted ->> 'state',
+      version = greatest(a.version + 1, set_live_counter.version),
+      shown_at = coalesce((wanted ->> 'shown_at')::timestamptz, post_audit.clock())
+    WHERE a.counter = key;
+  EXCEPTION WHEN not_null_violation THEN
+    -- A bound column that cannot be empty: its state alone says that it is hidden.
+    UPDATE post_audit.airdrop AS a
+    SET state = wanted ->> 'state', version = greatest(a.version + 1, set_live_counter.version)
+    WHERE a.counter = key;
+  END;
+END
+$$;
+
+-- Set one user's total, and whatever else of that row can be written. A row is never deleted to repair it: a total
+-- without a ledger becomes 0, so that nothing of the marketplace is lost. Only the way back of an added row deletes it.
+CREATE FUNCTION post_audit.change_leaderboard(key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  subject CONSTANT text := 'leaderboard:' || key;
+  writable CONSTANT text[] := post_audit.writable_columns('leaderboard');
+  key_type CONSTANT text := (
+    SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = pg_catalog.to_regclass('post_audit.leaderboard') AND a.attname = 'user_id');
+  found jsonb;
+  columns text[] := '{}';
+  expressions text[] := '{}';
+BEGIN
+  IF NOT wanted ? 'present' OR ((wanted ->> 'present')::boolean AND wanted ->> 'total_paise' IS NULL) THEN
+    RAISE EXCEPTION 'A change of % needs to say whether it is present, and its total; it has %.', subject, wanted
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  EXECUTE pg_catalog.format(
+    'SELECT pg_catalog.jsonb_build_object(''present'', true, ''total_paise'', l.total_paise, ''rank'', l.rank)
+     FROM post_audit.leaderboard AS l WHERE l.user_id = $1::%s FOR UPDATE', key_type) INTO found USING key;
+  found := coalesce(found, '{"present": false}');
+  IF NOT found @> (expected - 'reached_at') THEN
+    PERFORM post_audit.refuse_moved(subject, expected, found);
+  END IF;
+
+  IF NOT (wanted ->> 'present')::boolean THEN
+    EXECUTE pg_catalog.format('DELETE FROM post_audit.leaderboard AS l WHERE l.user_id = $1::%s', key_type) USING key;
+    RETURN;
+  END IF;
+  columns := columns || 'total_paise'::text;
+  expressions := expressions || '($2 ->> ''total_paise'')::bigint'::text;
+  IF wanted ? 'reached_at' AND 'reached_at' = ANY (writable) THEN
+    columns := columns || 'reached_at'::text;
+    expressions := expressions || '($2 ->> ''reached_at'')::timestamptz'::text;
+  END IF;
+  IF wanted ? 'rank' AND 'rank' = ANY (writable) THEN
+    columns := columns || 'rank'::text;
+    expressions := expressions || '($2 ->> ''rank'')::integer'::text;
+  END IF;
+  IF 'updated_at' = ANY (writable) THEN
+    columns := columns || 'updated_at'::text;
+    expressions := expressions || 'post_audit.clock()'::text;
+  END IF;
+  BEGIN
+    IF (found ->> 'present')::boolean THEN
+      EXECUTE pg_catalog.format('UPDATE post_audit.leaderboard AS l SET (%s) = ROW (%s) WHERE l.user_id = $1::%s',
+        pg_catalog.array_to_string(columns, ', '), pg_catalog.array_to_string(expressions, ', '), key_type) USING key, wanted;
+    ELSE
+      EXECUTE pg_catalog.format('INSERT INTO post_audit.leaderboard (user_id, %s) SELECT $1::%s, %s',
+        pg_catalog.array_to_string(columns, ', '), key_type, pg_catalog.array_to_string(expressions, ', ')) USING key, wanted;
+    END IF;
+  EXCEPTION WHEN integrity_constraint_violation THEN
+    -- The marketplace's table refuses the row (a column that must be filled): left out and named, like a moved one.
+    PERFORM post_audit.refuse_moved(subject, expected, pg_catalog.jsonb_build_object('refused', SQLERRM));
+  END;
+END
+$$;
+
+CREATE FUNCTION post_audit.live_evidence_hash(entry post_audit.live_evidence) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(
+    entry.previous_hash, entry.position, entry.decision_id, entry.counter, entry.at, entry.verdict, entry.found_value,
+    entry.recomputed_value, entry.published_value, entry.version, entry.differences, entry.ledger_rows,
+    entry.ledger_last_at, entry.published_digest)::text, 'UTF8')), 'hex')
+$$;
+
+-- Add one row to the chain. Whoever comes second waits, so that two rows never follow the same one.
+CREATE FUNCTION post_audit.append_live_evidence(entry post_audit.live_evidence) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  last post_audit.live_evidence;
+BEGIN
+  PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.live_evidence', 0));
+  SELECT * INTO last FROM post_audit.live_evidence AS e ORDER BY e.position DESC LIMIT 1;
+  entry.position := coalesce(last.position, 0) + 1;
+  entry.previous_hash := coalesce(last.hash, pg_catalog.repeat('0', 64));
+  entry.hash := post_audit.live_evidence_hash(entry);
+  INSERT INTO post_audit.live_evidence SELECT (entry).*;
+END
+$$;
+
+-- Ends a check: looks once more at what is shown now, hides what is still not true, and writes the evidence.
+-- Called once in the transaction that carries out a decision's last change, or that stores a decision without any.
+--
+-- It hides in the marketplace's table only where this decision was allowed to act; elsewhere the evidence alone says
+-- so, which the public endpoints obey. What was true at any moment since the run began passes: the
+-- marketplace goes on selling while this runs.
+CREATE FUNCTION post_audit.finish_live_fomo(decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  decision post_audit.decisions;
+  item jsonb;
+  entry post_audit.live_evidence;
+  since timestamptz;
+  horizon timestamptz;
+  top integer;
+  users text[];
+  wrong bigint;
+  may_act boolean;
+  present record;
+BEGIN
+  SELECT * INTO STRICT decision FROM post_audit.decisions AS d WHERE d.id = finish_live_fomo.decision_id;
+  IF decision.kind <> 'step' THEN
+    RETURN;
+  END IF;
+  top := (decision.numbers ->> 'shown_limit')::integer;
+  since := decision.as_of - pg_catalog.make_interval(secs => (decision.numbers ->> 'settle_seconds')::integer);
+  horizon := post_audit.clock() + pg_catalog.make_interval(secs => (decision.numbers ->> 'ahead_seconds')::integer);
+
+  FOR item IN SELECT c.value FROM pg_catalog.jsonb_array_elements(decision.numbers -> 'counters') AS c (value) LOOP
+    entry := NULL;
+    entry.decision_id := decision.id;
+    entry.counter := item ->> 'counter';
+    entry.at := post_audit.clock();
+    entry.verdict := item ->> 'verdict';
+    entry.found_value := (item ->> 'found_value')::bigint;
+    entry.recomputed_value := (item ->> 'recomputed_value')::bigint;
+    entry.differences := (item ->> 'differences')::bigint;
+    entry.ledger_rows := (item ->> 'ledger_rows')::bigint;
+    entry.ledger_last_at := (item ->> 'ledger_last_at')::timestamptz;
+    may_act := EXISTS (
+      SELECT 1 FROM post_audit.changes AS c
+      WHERE c.decision_id = decision.id AND c.state IN ('applied', 'moved')
+        AND (c.subject = 'counter:' || entry.counter OR (entry.counter = 'leaderboard' AND c.subject LIKE 'leaderboard:%')));
+    IF entry.verdict IN ('verified', 'repaired') THEN
+      wrong := 1;
+      BEGIN
+        IF entry.counter = 'leaderboard' THEN
+          SELECT pg_catalog.array_agg(u.user_id) INTO users FROM (
+            SELECT t.user_id FROM post_audit.live_top(top) AS t
+            UNION
+            SELECT pg_catalog.substr(c.subject, 13) FROM post_audit.changes AS c
+            WHERE c.decision_id = decision.id AND c.subject LIKE 'leaderboard:%'
+          ) AS u;
+          wrong := post_audit.live_wrong_rows(users, since, horizon);
+          entry.published_digest := post_audit.live_digest(top);
+          entry.published_value := (item ->> 'recomputed_value')::bigint;
+        ELSE
+          SELECT a.shown_value, a.state, a.shown_at INTO present FROM post_audit.airdrop AS a WHERE a.counter = entry.counter;
+          entry.published_value := present.shown_value;
+          wrong := (present.state NOT IN ('verified', 'repaired') OR NOT coalesce(present.shown_value BETWEEN
+              post_audit.live_claims(least(since, present.shown_at), entry.counter) AND post_audit.live_claims(horizon, entry.counter),
+            false))::integer;
+        END IF;
+      EXCEPTION
+        WHEN syntax_error_or_access_rule_violation OR data_exception OR object_not_in_prerequisite_state OR fdw_error THEN
+          wrong := 1;
+      END;
+      IF wrong > 0 THEN
+        entry.verdict := CASE WHEN may_act THEN 'hidden' ELSE 'unknown' END;
+        entry.differences := greatest(entry.differences, wrong);
+        IF may_act THEN
+          PERFORM post_audit.set_live_counter(entry.counter, '{"state": "hidden", "shown_value": null}',
+            post_audit.next_version('counter:' || entry.counter));
+        END IF;
+      END IF;
+    END IF;
+    IF entry.verdict NOT IN ('verified', 'repaired') THEN
+      entry.published_value := NULL;
+      entry.published_digest := NULL;
+    END IF;
+    IF entry.counter = 'leaderboard' THEN
+      entry.version := (SELECT c.version FROM post_audit.live_counters AS c WHERE c.counter = entry.counter);
+    ELSE
+      entry.version := (item ->> 'version')::bigint;
+      IF pg_catalog.to_regclass('post_audit.airdrop') IS NOT NULL THEN
+        entry.version := coalesce((SELECT a.version FROM post_audit.airdrop AS a WHERE a.counter = entry.counter), entry.version);
+      END IF;
+    END IF;
+    PERFORM post_audit.append_live_evidence(entry);
+  END LOOP;
+END
+$$;
+
+-- The log, newest first; with `at`, what held at that moment: the last row of each counter up to then.
+CREATE FUNCTION public.post_audit_read_live_evidence(
+  counter text DEFAULT NULL, before bigint DEFAULT NULL, at timestamptz DEFAULT NULL, "limit" integer DEFAULT 50
+) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(page) ORDER BY page.position DESC), '[]')
+  FROM (
+    SELECT e.* FROM post_audit.live_evidence AS e
+    WHERE (post_audit_read_live_evidence.counter IS NULL OR e.counter = post_audit_read_live_evidence.counter)
+      AND (before IS NULL OR e.position < before)
+      AND (post_audit_read_live_evidence.at IS NULL OR e.position IN (
+        SELECT pg_catalog.max(m.position) FROM post_audit.live_evidence AS m
+        WHERE m.at <= post_audit_read_live_evidence.at GROUP BY m.counter))
+    ORDER BY e.position DESC LIMIT least(greatest("limit", 1), 1000)
+  ) AS page
+$$;
+
+-- Does the chain hold? Walks `limit` rows from position `first` on; `next` says where to go on. `anchor` is a hash
+-- that was noted outside of this database (a message, a printed report) and has to be in the chain. Deleted last rows leave
+-- a gap that no chain shows by itself: they are found by the decisions that lost their evidence.
+CREATE FUNCTION public.post_audit_read_live_evidence_chain(
+  first bigint DEFAULT 1, "limit" integer DEFAULT 20000, anchor text DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  WITH part AS MATERIALIZED (
+    SELECT e AS entry, e.position, e.hash, e.previous_hash,
+      pg_catalog.lag(e.position, 1, post_audit_read_live_evidence_chain.first - 1) OVER (ORDER BY e.position) AS former_position,
+      pg_catalog.lag(e.hash, 1, CASE WHEN post_audit_read_live_evidence_chain.first <= 1 THEN pg_catalog.repeat('0', 64)
+        ELSE coalesce((SELECT f.hash FROM post_audit.live_evidence AS f
+          WHERE f.position = post_audit_read_live_evidence_chain.first - 1), '') END) OVER (ORDER BY e.position) AS former_hash
+    FROM post_audit.live_evidence AS e
+    WHERE e.position >= post_audit_read_live_evidence_chain.first
+    ORDER BY e.position LIMIT "limit"
+  ), broken AS (
+    SELECT p.position, CASE
+      WHEN p.position <> p.former_position + 1 THEN 'rows before it are missing'
+      WHEN p.previous_hash <> p.former_hash THEN 'it does not follow the row before it'
+      WHEN p.hash <> post_audit.live_evidence_hash(p.entry) THEN 'its content was changed' END AS problem
+    FROM part AS p
+  ), bare AS (
+    SELECT d.id FROM post_audit.decisions AS d
+    WHERE d.step = 'live_fomo' AND d.kind = 'step' AND d.state = 'applied'
+      AND NOT EXISTS (SELECT 1 FROM post_audit.live_evidence AS e WHERE e.decision_id = d.id)
+    ORDER BY d.id LIMIT 20
+  )
+  SELECT pg_catalog.jsonb_build_object(
+    'holds', NOT EXISTS (SELECT 1 FROM broken AS b WHERE b.problem IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM bare)
+      AND (anchor IS NULL OR EXISTS (SELECT 1 FROM post_audit.live_evidence AS e WHERE e.hash = anchor)),
+    'checked', (SELECT pg_catalog.count(*) FROM part),
+    'last_position', (SELECT pg_catalog.max(p.position) FROM part AS p),
+    'last_hash', (SELECT p.hash FROM part AS p ORDER BY p.position DESC LIMIT 1),
+    'next', CASE WHEN (SELECT pg_catalog.count(*) FROM part) = "limit" THEN (SELECT pg_catalog.max(p.position) + 1 FROM part AS p) END,
+    'broken', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('position', b.position, 'problem', b.problem)
+        ORDER BY b.position), '[]')
+      FROM (SELECT x.* FROM broken AS x WHERE x.problem IS NOT NULL ORDER BY x.position LIMIT 20) AS b),
+    'decisions_without_evidence', (SELECT coalesce(pg_catalog.jsonb_agg(b.id ORDER BY b.id), '[]') FROM bare AS b))
+$$;
+
+-- What the last check said of a counter, while it still counts.
+CREATE FUNCTION post_audit.live_proof(counter text, maximum_age_hours integer) RETURNS post_audit.live_evidence
+LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+  SELECT last.* FROM (
+    SELECT e.* FROM post_audit.live_evidence AS e WHERE e.counter = live_proof.counter ORDER BY e.position DESC LIMIT 1
+  ) AS last
+  WHERE last.at >= post_audit.clock() - pg_catalog.make_interval(hours => maximum_age_hours)
+$$;
+
+-- The leaderboard as the public may see it. A check that fails or stops coming hides it by itself: without a proof
+-- younger than `maximum_age_hours` the answer is unknown. Rows that moved since the proof are proved again, here.
+CREATE FUNCTION public.post_audit_read_live_leaderboard("limit" integer DEFAULT 10, maximum_age_hours integer DEFAULT 4) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  proof post_audit.live_evidence := post_audit.live_proof('leaderboard', maximum_age_hours);
+  counter post_audit.live_counters;
+  top integer;
+  state text := 'unknown';
+  as_of timestamptz;
+  rows_shown jsonb;
+BEGIN
+  SELECT * INTO counter FROM post_audit.live_counters AS c WHERE c.counter = 'leaderboard';
+  IF proof.verdict = 'hidden' OR counter.state = 'hidden' THEN
+    state := 'hidden';
+  ELSIF proof.verdict IN ('verified', 'repaired') AND counter.state IN ('verified', 'repaired')
+    AND pg_catalog.to_regclass('post_audit.leaderboard') IS NOT NULL
+  THEN
+    top := (SELECT (d.numbers ->> 'shown_limit')::integer FROM post_audit.decisions AS d WHERE d.id = proof.decision_id);
+    IF post_audit.live_digest(top) = proof.published_digest THEN
+      state := proof.verdict;
+      as_of := proof.at;
+    ELSIF pg_catalog.to_regclass('post_audit.earnings') IS NOT NULL AND post_audit.live_wrong_rows(
+      (SELECT pg_catalog.array_agg(t.user_id) FROM post_audit.live_top("limit") AS t),
+      post_audit.clock() - interval '2 seconds', post_audit.clock() + interval '5 minutes') = 0
+    THEN
+      state := proof.verdict;
+      as_of := post_audit.clock();
+    END IF;
+    IF as_of IS NOT NULL THEN
+      SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'rank', t.place, 'name', t.display_name, 'total_paise', t.total_paise) ORDER BY t.place), '[]') INTO rows_shown
+      FROM post_audit.live_top(least("limit", top)) AS t;
+    END IF;
+  END IF;
+  RETURN pg_catalog.jsonb_build_object('state', state, 'as_of', as_of, 'version', counter.version,
+    'last_verified_at', post_audit.live_proved_at('leaderboard'), 'rows', rows_shown);
+END
+$$;
+
+-- The airdrop's counters as the public may see them, by the same rules.
+CREATE FUNCTION public.post_audit_read_live_airdrop(maximum_age_hours integer DEFAULT 4) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  name text;
+  proof post_audit.live_evidence;
+  shown record;
+  state text;
+  as_of timestamptz;
+  answer jsonb := '[]';
+BEGIN
+  FOREACH name IN ARRAY ARRAY['airdrop_claims', 'airdrop_paise'] LOOP
+    proof := post_audit.live_proof(name, maximum_age_hours);
+    SELECT NULL::bigint AS shown_value, NULL::text AS state, NULL::bigint AS version, NULL::timestamptz AS shown_at INTO shown;
+    IF pg_catalog.to_regclass('post_audit.airdrop') IS NOT NULL THEN
+      SELECT a.shown_value, a.state, a.version, a.shown_at INTO shown FROM post_audit.airdrop AS a WHERE a.counter = name;
+    END IF;
+    state := CASE WHEN proof.verdict = 'hidden' OR shown.state = 'hidden' THEN 'hidden' ELSE 'unknown' END;
+    as_of := NULL;
+    IF proof.verdict IN ('verified', 'repaired') AND shown.state IN ('verified', 'repaired') THEN
+      IF shown.shown_value = proof.published_value THEN
+        state := proof.verdict;
+        as_of := proof.at;
+      ELSIF pg_catalog.to_regclass('post_audit.claims') IS NOT NULL AND shown.shown_value BETWEEN
+        post_audit.live_claims(post_audit.clock() - interval '2 seconds', name)
+        AND post_audit.live_claims(post_audit.clock() + interval '5 minutes', name)
+      THEN
+        state := proof.verdict;
+        as_of := post_audit.clock();
+      END IF;
+    END IF;
+    answer := answer || pg_catalog.jsonb_build_object('counter', name, 'state', state,
+      'value', CASE WHEN as_of IS NOT NULL THEN shown.shown_value END, 'as_of', as_of,
+      'version', coalesce(shown.version, 0), 'last_verified_at', post_audit.live_proved_at(name));
+  END LOOP;
+  RETURN pg_catalog.jsonb_build_object('counters', answer);
+END
+$$;
+
+-- ---- 45_enhancements.sql ----
+
+-- Step `enhancements`: audits as they arrived, the tasks they lead to, and the way back.
+--
+-- An audit has a scope: the tool that made it (source) and what it looked at (target). One scope is imported by one
+-- transaction at a time. A finding is known by its fingerprint; what a complete audit no longer reports is closed,
+-- inside its scope only. What a person has closed stays closed.
+
+CREATE TABLE IF NOT EXISTS post_audit.audits (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  content_hash text NOT NULL,
+  source text NOT NULL,
+  target text NOT NULL,
+  name text NOT NULL,
+  format text NOT NULL,
+  -- receiving: its findings are still being uploaded; refused: it could not be read, `errors` says why
+  state text NOT NULL CHECK (state IN ('receiving', 'received', 'migrated', 'refused')),
+  -- whether everything that was looked at is told of; only then does a missing finding mean that it is gone
+  complete boolean NOT NULL,
+  -- different findings, one task each
+  findings integer NOT NULL CHECK (findings >= 0),
+  -- findings as the report lists them; the same one may be listed more than once
+  reported integer NOT NULL CHECK (reported >= 0),
+  needs_review jsonb NOT NULL DEFAULT '[]',
+  errors jsonb NOT NULL DEFAULT '[]',
+  received_at timestamptz NOT NULL,
+  migrated_at timestamptz,
+  -- the number of its import within its scope, in the order of importing
+  import bigint,
+  -- what its import did, in counts
+  report jsonb,
+  -- [{"last_seen_at", "tasks": [id, ...]}]: what was seen again without a change, for the way back
+  seen_before jsonb,
+  version bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS audits_scope ON post_audit.audits (source, target, id);
+CREATE INDEX IF NOT EXISTS audits_waiting ON post_audit.audits (id) WHERE state = 'received';
+CREATE INDEX IF NOT EXISTS audits_content ON post_audit.audits (content_hash);
+
+CREATE TABLE IF NOT EXISTS post_audit.audit_findings (
+  audit_id bigint NOT NULL REFERENCES post_audit.audits (id),
+  position integer NOT NULL,
+  fingerprint text NOT NULL,
+  finding jsonb NOT NULL,
+  PRIMARY KEY (audit_id, position),
+  UNIQUE (audit_id, fingerprint)
+);
+
+-- What happened to each task, appended and never altered. `before` and `after` are the task as it was and as it became.
+CREATE TABLE IF NOT EXISTS post_audit.task_events (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  -- a task's id in its own type, as text
+  task_id text NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('new', 'recorded', 'changed', 'reopened', 'closed', 'withdrawn', 'restored')),
+  before jsonb,
+  after jsonb,
+  audit_id bigint NOT NULL REFERENCES post_audit.audits (id),
+  import bigint NOT NULL,
+  decision_id bigint REFERENCES post_audit.decisions (id),
+  happened_at timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS task_events_task ON post_audit.task_events (task_id, id);
+CREATE INDEX IF NOT EXISTS task_events_audit ON post_audit.task_events (audit_id, import);
+CREATE INDEX IF NOT EXISTS task_events_decision ON post_audit.task_events (decision_id) WHERE decision_id IS NOT NULL;
+
+-- One at a time within a scope, until the transaction ends.
+CREATE FUNCTION post_audit.lock_scope(source text, target text) RETURNS void
+LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT pg_advisory_xact_lock(hashtextextended('post_audit.scope:' || source || chr(31) || target, 0));
+END;
+
+-- The newest audit of a scope that arrived whole: the same content again is no news, an older content again is.
+CREATE FUNCTION post_audit.newest_audit(source text, target text) RETURNS post_audit.audits
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT a.* FROM post_audit.audits AS a
+  WHERE a.source = newest_audit.source AND a.target = newest_audit.target AND a.state IN ('received', 'migrated')
+  ORDER BY a.id DESC LIMIT 1;
+END;
+
+-- What each finding means for the queue. Preview and import both stand on this one rule.
+--
+--   finding   task                            verdict
+--   open      none                            new
+--   closed    none                            recorded (kept for the day it is reported as open again)
+--   open      open, tool's fields the same    unchanged
+--   open      open, tool's fields differ      changed   (a priority that a person set stays)
+--   open      closed by the protocol          reopened
+--   open      closed by a person              kept
+--   closed    open                            closed
+--   closed    closed                          unchanged
+--   none      open                            closed, `gone` (only when the audit is complete)
+--
+-- `task` is the task as it is, `after` as it will be; both without what never changes.
+CREATE FUNCTION post_audit.classify_findings(
+  source text, target text, complete boolean, audit_id bigint, findings jsonb, seen_at timestamptz, changed_at timestamptz
+) RETURNS TABLE (fingerprint text, verdict text, gone boolean, was_open boolean, task_id text, task jsonb, after jsonb)
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' ROWS 10000 AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH found AS MATERIALIZED (
+    SELECT f.fingerprint, f.finding, f.finding ->> 'status' IN ('pending', 'in_progress') AS is_open,
+      jsonb_build_object(
+        'severity', f.finding -> 'severity', 'rule', f.finding -> 'rule', 'component', f.finding -> 'component',
+        'location', f.finding -> 'location', 'line', f.finding -> 'line', 'occurrences', f.finding -> 'occurrences'
+      ) AS of_tool
+    FROM (
+      SELECT s.fingerprint, s.finding FROM post_audit.audit_findings AS s WHERE s.audit_id = classify_findings.audit_id
+      UNION ALL
+      SELECT e.value ->> 'fingerprint', e.value FROM jsonb_array_elements(classify_findings.findings) AS e (value)
+    ) AS f
+  ), present AS MATERIALIZED (
+    SELECT t.fingerprint, t.id::text AS id, t.status IN ('pending', 'in_progress') AS is_open,
+      coalesce(t.status IN ('completed', 'cancelled') AND t.disposition IN ('gone', 'reported'), false) AS is_ours_to_open,
+      t.priority IS NOT DISTINCT FROM t.severity AS follows_severity,
+      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
+    FROM post_audit.tasks AS t
+    WHERE t.source = classify_findings.source AND t.target = classify_findings.target AND t.fingerprint IS NOT NULL
+  ), judged AS (
+    SELECT coalesce(f.fingerprint, p.fingerprint) AS fingerprint, f.finding, f.of_tool, p.id, p.image, p.is_open, p.follows_severity,
+      CASE
+        WHEN p.id IS NULL THEN CASE WHEN f.is_open THEN 'new' ELSE 'recorded' END
+        WHEN f.finding IS NULL THEN 'closed'
+        WHEN p.is_open AND NOT f.is_open THEN 'closed'
+        WHEN p.is_open AND NOT p.image @> f.of_tool THEN 'changed'
+        WHEN f.is_open AND NOT p.is_open AND p.is_ours_to_open THEN 'reopened'
+        WHEN f.is_open AND NOT p.is_open THEN 'kept'
+        ELSE 'unchanged'
+      END AS verdict
+    FROM found AS f FULL JOIN present AS p ON p.fingerprint = f.fingerprint
+    WHERE f.finding IS NOT NULL OR (p.is_open AND classify_findings.complete)
+  )
+  SELECT j.fingerprint, j.verdict, j.verdict = 'closed' AND j.finding IS NULL, coalesce(j.is_open, false), j.id, j.image,
+    CASE j.verdict
+      WHEN 'new' THEN j.finding || jsonb_build_object(
+        'completed_at', NULL, 'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
+      WHEN 'recorded' THEN j.finding || jsonb_build_object(
+        'disposition', coalesce(nullif(j.finding -> 'disposition', 'null'), '"reported"'),
+        'completed_at', classify_findings.seen_at, 'last_seen_at', classify_findings.seen_at,
+        'updated_at', classify_findings.changed_at)
+      WHEN 'closed' THEN j.image || jsonb_build_object(
+        'status', coalesce(j.finding ->> 'status', 'completed'),
+        'disposition', CASE WHEN j.finding IS NULL THEN 'gone' ELSE coalesce(j.finding ->> 'disposition', 'reported') END,
+        'completed_at', classify_findings.changed_at, 'updated_at', classify_findings.changed_at)
+      WHEN 'changed' THEN j.image || j.of_tool || jsonb_build_object(
+        'priority', CASE WHEN j.follows_severity THEN j.finding -> 'priority' ELSE j.image -> 'priority' END,
+        'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
+      WHEN 'reopened' THEN j.image || j.of_tool || jsonb_build_object(
+        'priority', CASE WHEN j.follows_severity THEN j.finding -> 'priority' ELSE j.image -> 'priority' END,
+        'status', 'pending', 'disposition', 'reopened', 'completed_at', NULL,
+        'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
+    END
+  FROM judged AS j;
+END
+$$;
+
+-- What importing would do, in counts, without doing it: for findings that are given, or for an audit that has arrived.
+CREATE FUNCTION public.post_audit_read_import_preview(
+  source text, target text, complete boolean, findings jsonb DEFAULT '[]', content_hash text DEFAULT NULL,
+  audit_id bigint DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  moment CONSTANT timestamptz := now();
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN (
+    WITH verdicts AS MATERIALIZED (
+      SELECT c.verdict, c.gone, c.was_open, c.after
+      FROM post_audit.classify_findings(
+        post_audit_read_import_preview.source, post_audit_read_import_preview.target,
+        post_audit_read_import_preview.complete, post_audit_read_import_preview.audit_id,
+        post_audit_read_import_preview.findings, moment, moment) AS c
+    )
+    SELECT jsonb_build_object(
+      'new', count(*) FILTER (WHERE v.verdict = 'new'),
+      'recorded', count(*) FILTER (WHERE v.verdict = 'recorded'),
+      'unchanged', count(*) FILTER (WHERE v.verdict = 'unchanged'),
+      'changed', count(*) FILTER (WHERE v.verdict = 'changed'),
+      'reopened', count(*) FILTER (WHERE v.verdict = 'reopened'),
+      'closed', count(*) FILTER (WHERE v.verdict = 'closed'),
+      'kept', count(*) FILTER (WHERE v.verdict = 'kept'),
+      'gone', count(*) FILTER (WHERE v.gone),
+      'open_before', (
+        SELECT count(*) FROM post_audit.tasks AS t
+        WHERE t.source = post_audit_read_import_preview.source AND t.target = post_audit_read_import_preview.target
+          AND t.fingerprint IS NOT NULL AND t.status IN ('pending', 'in_progress')),
+      'new_critical', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'critical'),
+      'new_high', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'high'),
+      'repeated', coalesce((
+        SELECT n.content_hash = post_audit_read_import_preview.content_hash AND n.state = 'migrated'
+        FROM post_audit.newest_audit(post_audit_read_import_preview.source, post_audit_read_import_preview.target) AS n
+      ), false),
+      'worst_new', (
+        SELECT coalesce(jsonb_agg(w.title ORDER BY w.rank, w.title), '[]')
+        FROM (
+          SELECT n.after ->> 'title' AS title,
+            array_position(ARRAY['critical', 'high', 'medium', 'low'], n.after ->> 'priority') AS rank
+          FROM verdicts AS n WHERE n.verdict = 'new'
+          ORDER BY 2, 1 LIMIT 3
+        ) AS w))
+    FROM verdicts AS v
+  );
+END
+$$;
+
+-- Bring the findings of a received audit into the queue. Without `may_close` no more than half of the scope's open
+-- tasks are closed because they are gone; with it no more than that number.
+CREATE FUNCTION post_audit.import_audit(audit_id bigint, may_close integer, decision_id bigint) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  audit post_audit.audits;
+  moment CONSTANT timestamptz := post_audit.clock();
+  number bigint;
+  open_before bigint;
+  counts jsonb;
+  seen jsonb;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT * INTO audit FROM post_audit.audits AS a WHERE a.id = import_audit.audit_id;
+  PERFORM post_audit.lock_scope(audit.source, audit.target);
+  SELECT * INTO audit FROM post_audit.audits AS a WHERE a.id = import_audit.audit_id FOR UPDATE;
+  IF audit.id IS NULL OR audit.state <> 'received' THEN
+    PERFORM post_audit.refuse_moved('audit:' || import_audit.audit_id, '{"state": "received"}', jsonb_build_object('state', audit.state));
+  END IF;
+  IF audit.findings <> (SELECT count(*) FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id) THEN
+    RAISE EXCEPTION 'The findings of audit % (%) are no longer kept.', audit.id, audit.name
+      USING ERRCODE = 'PT409', HINT = 'Import its file again: post-audit import FILE.';
+  END IF;
+  SELECT count(*) INTO open_before FROM post_audit.tasks AS t
+  WHERE t.source = audit.source AND t.target = audit.target AND t.fingerprint IS NOT NULL AND t.status IN ('pending', 'in_progress');
+  SELECT coalesce(max(a.import), 0) + 1 INTO number FROM post_audit.audits AS a
+  WHERE a.source = audit.source AND a.target = audit.target;
+
+  WITH verdicts AS MATERIALIZED (
+    SELECT * FROM post_audit.classify_findings(
+      audit.source, audit.target, audit.complete, audit.id, '[]', audit.received_at, moment)
+  ), inserted AS (
+    INSERT INTO post_audit.tasks AS t (
+      title, description, priority, category, status, disposition, estimated_hours, source, target, fingerprint, severity,
+      rule, component, location, line, occurrences, first_seen_at, last_seen_at, created_at, updated_at, completed_at)
+    SELECT x.title, x.description, x.priority, x.category, x.status, x.disposition, x.estimated_hours, audit.source,
+      audit.target, v.fingerprint, x.severity, x.rule, x.component, x.location, x.line, x.occurrences, audit.received_at,
+      audit.received_at, moment, moment, x.completed_at
+    FROM verdicts AS v
+    CROSS JOIN LATERAL jsonb_to_record(v.after) AS x (
+      title text, description text, priority text, category text, status text, disposition text, estimated_hours numeric,
+      severity text, rule text, component text, location text, line integer, occurrences integer, completed_at timestamptz)
+    WHERE v.verdict IN ('new', 'recorded')
+    ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], x.priority), v.fingerprint
+    RETURNING t.id::text AS id, t.status IN ('pending', 'in_progress') AS is_open,
+      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
+  ), updated AS (
+    UPDATE post_audit.tasks AS t
+    SET priority = x.priority, status = x.status, disposition = x.disposition, severity = x.severity, rule = x.rule,
+      component = x.component, location = x.location, line = x.line, occurrences = x.occurrences,
+      last_seen_at = x.last_seen_at, updated_at = x.updated_at, completed_at = x.completed_at
+    FROM verdicts AS v
+    CROSS JOIN LATERAL jsonb_to_record(v.after) AS x (
+      priority text, status text, disposition text, severity text, rule text, component text, location text, line integer,
+      occurrences integer, last_seen_at timestamptz, updated_at timestamptz, completed_at timestamptz)
+    WHERE v.verdict IN ('changed', 'reopened', 'closed')
+      AND t.source = audit.source AND t.target = audit.target AND t.fingerprint = v.fingerprint
+    RETURNING t.id::text AS id, v.verdict, v.task,
+      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
+  ), touched AS (
+    UPDATE post_audit.tasks AS t SET last_seen_at = audit.received_at
+    FROM verdicts AS v
+    WHERE v.verdict IN ('unchanged', 'kept')
+      AND t.source = audit.source AND t.target = audit.target AND t.fingerprint = v.fingerprint
+  ), events AS (
+    INSERT INTO post_audit.task_events (task_id, kind, before, after, audit_id, import, decision_id, happened_at)
+    SELECT i.id, CASE WHEN i.is_open THEN 'new' ELSE 'recorded' END, NULL, i.image, audit.id, number, import_audit.decision_id, moment
+    FROM inserted AS i
+    UNION ALL
+    SELECT u.id, u.verdict, u.task, u.image, audit.id, number, import_audit.decision_id, moment FROM updated AS u
+  )
+  SELECT
+    jsonb_build_object(
+      'new', count(*) FILTER (WHERE v.verdict = 'new'),
+      'recorded', count(*) FILTER (WHERE v.verdict = 'recorded'),
+      'unchanged', count(*) FILTER (WHERE v.verdict = 'unchanged'),
+      'changed', count(*) FILTER (WHERE v.verdict = 'changed'),
+      'reopened', count(*) FILTER (WHERE v.verdict = 'reopened'),
+      'closed', count(*) FILTER (WHERE v.verdict = 'closed'),
+      'kept', count(*) FILTER (WHERE v.verdict = 'kept'),
+      'gone', count(*) FILTER (WHERE v.gone),
+      'open_before', open_before,
+      'new_critical', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'critical'),
+      'new_high', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'high')),
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('last_seen_at', s.last_seen_at, 'tasks', s.tasks)), '[]')
+      FROM (
+        SELECT k.task -> 'last_seen_at' AS last_seen_at, jsonb_agg(k.task_id) AS tasks
+        FROM verdicts AS k WHERE k.verdict IN ('unchanged', 'kept') GROUP BY 1
+      ) AS s)
+  INTO counts, seen
+  FROM verdicts AS v;
+
+  IF (counts ->> 'gone')::bigint > coalesce(may_close, open_before / 2) THEN
+    RAISE EXCEPTION 'Audit % (%) would close % of the % open tasks of its scope, because it no longer reports them; nothing was done.',
+      audit.id, audit.name, counts ->> 'gone', open_before
+      USING ERRCODE = 'PT409', DETAIL = format('scope: source %s, target %s', audit.source, audit.target),
+        HINT = 'If they are gone, approve it. If it looked at something else, import it with a --target of its own.';
+  END IF;
+
+  UPDATE post_audit.audits AS a
+  SET state = 'migrated', migrated_at = moment, import = number, report = counts, seen_before = seen
+  WHERE a.id = audit.id;
+  -- The evidence of an import is kept for 30 days, the newest of each scope for as long as it is the newest.
+  DELETE FROM post_audit.audit_findings AS f USING post_audit.audits AS a
+  WHERE a.id = f.audit_id AND a.source = audit.source AND a.target = audit.target AND a.id <> audit.id
+    AND a.state = 'migrated' AND a.migrated_at < moment - interval '30 days';
+  RETURN counts;
+END
+$$;
+
+-- Take an import back: what it made is removed, what it changed is as it was. Refused whole when somebody has worked
+-- on one of its tasks since, or when a later import of the scope stands on it.
+CREATE FUNCTION post_audit.withdraw_audit(audit_id bigint, decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  audit post_audit.audits;
+  later post_audit.audits;
+  worked_on record;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT * INTO audit FROM post_audit.audits AS a WHERE a.id = withdraw_audit.audit_id;
+  PERFORM post_audit.lock_scope(audit.source, audit.target);
+  SELECT * INTO audit FROM post_audit.audits AS a WHERE a.id = withdraw_audit.audit_id FOR UPDATE;
+  IF audit.id IS NULL OR audit.state <> 'migrated' THEN
+    PERFORM post_audit.refuse_moved('audit:' || withdraw_audit.audit_id, '{"state": "migrated"}', jsonb_build_object('state', audit.state));
+  END IF;
+  SELECT * INTO later FROM post_audit.audits AS a
+  WHERE a.source = audit.source AND a.target = audit.target AND a.state = 'migrated' AND a.import > audit.import
+  ORDER BY a.import DESC LIMIT 1;
+  IF later.id IS NOT NULL THEN
+    RAISE EXCEPTION 'Audit % (%) cannot be taken back: audit % (%) of the same scope was imported after it.',
+      audit.id, audit.name, later.id, later.name
+      USING ERRCODE = 'PT409', HINT = 'Undo the later import first.';
+  END IF;
+
+  -- locked, so that nobody begins to work on one between this look and the change
+  PERFORM 1 FROM post_audit.tasks AS t
+  WHERE t.source = audit.source AND t.target = audit.target AND t.fingerprint IS NOT NULL FOR UPDATE;
+  SELECT count(*) AS n, min(e.task_id) AS task_id INTO worked_on
+  FROM post_audit.task_events AS e
+  LEFT JOIN post_audit.tasks AS t ON t.id::text = e.task_id
+  WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('new', 'recorded', 'changed', 'reopened', 'closed')
+    AND to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] IS DISTINCT FROM e.after;
+  IF worked_on.n > 0 THEN
+    RAISE EXCEPTION 'Audit % (%) cannot be taken back: % of its tasks were worked on since, task % for one.',
+      audit.id, audit.name, worked_on.n, worked_on.task_id
+      USING ERRCODE = 'PT409', HINT = 'Cancel the tasks that are not wanted one by one.';
+  END IF;
+
+  BEGIN
+    DELETE FROM post_audit.tasks AS t USING post_audit.task_events AS e
+    WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('new', 'recorded') AND t.id::text = e.task_id;
+  EXCEPTION WHEN foreign_key_violation THEN
+    RAISE EXCEPTION 'Audit % (%) cannot be taken back: other records refer to its tasks.', audit.id, audit.name
+      USING ERRCODE = 'PT409', DETAIL = SQLERRM, HINT = 'Cancel the tasks that are not wanted one by one.';
+  END;
+  UPDATE post_audit.tasks AS t
+  SET priority = x.priority, status = x.status, disposition = x.disposition, severity = x.severity, rule = x.rule,
+    component = x.component, location = x.location, line = x.line, occurrences = x.occurrences,
+    last_seen_at = x.last_seen_at, updated_at = x.updated_at, completed_at = x.completed_at
+  FROM post_audit.task_events AS e
+  CROSS JOIN LATERAL jsonb_to_record(e.before) AS x (
+    priority text, status text, disposition text, severity text, rule text, component text, location text, line integer,
+    occurrences integer, last_seen_at timestamptz, updated_at timestamptz, completed_at timestamptz)
+  WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('changed', 'reopened', 'closed') AND t.id::text = e.task_id;
+  UPDATE post_audit.tasks AS t SET last_seen_at = s.last_seen_at
+  FROM (
+    SELECT task.id, (g.value ->> 'last_seen_at')::timestamptz AS last_seen_at
+    FROM jsonb_array_elements(audit.seen_before) AS g (value)
+    CROSS JOIN LATERAL jsonb_array_elements_text(g.value -> 'tasks') AS task (id)
+  ) AS s
+  WHERE t.id::text = s.id AND t.last_seen_at = audit.received_at;
+
+  INSERT INTO post_audit.task_events (task_id, kind, before, after, audit_id, import, decision_id, happened_at)
+  SELECT e.task_id, CASE WHEN e.before IS NULL THEN 'withdrawn' ELSE 'restored' END, e.after, e.before, audit.id, audit.import,
+    withdraw_audit.decision_id, post_audit.clock()
+  FROM post_audit.task_events AS e
+  WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('new', 'recorded', 'changed', 'reopened', 'closed')
+  ORDER BY e.id;
+  UPDATE post_audit.audits AS a SET state = 'received', migrated_at = NULL, report = NULL, seen_before = NULL
+  WHERE a.id = audit.id;
+END
+$$;
+
+-- Carry out or take back the import of one audit. Closing more than half of a scope needs the approval that the
+-- change carries, up to the number that was approved; a person who restores what was undone has seen the numbers.
+CREATE FUNCTION post_audit.change_audit(
+  key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  audit_id bigint;
+  may_close integer;
+BEGIN
+  IF key !~ '^[0-9]{1,18}$' OR wanted NOT IN ('{"state": "migrated"}', '{"state": "received"}') THEN
+    RAISE EXCEPTION 'A change of an audit is to the state migrated or received; audit:% is to become %.', key, wanted
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  audit_id := key::bigint;
+  IF wanted ->> 'state' = 'received' THEN
+    PERFORM post_audit.withdraw_audit(audit_id, decision_id);
+  ELSE
+    SELECT CASE WHEN d.kind = 'undo' THEN 2147483647 ELSE (c.needs_approval -> 'numbers' ->> 'gone')::integer END
+    INTO may_close
+    FROM post_audit.changes AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id
+    WHERE c.decision_id = change_audit.decision_id AND c.subject = 'audit:' || key;
+    PERFORM post_audit.import_audit(audit_id, may_close, decision_id);
+  END IF;
+  UPDATE post_audit.audits AS a SET version = change_audit.version WHERE a.id = audit_id;
+END
+$$;
+
+-- Store an audit that has arrived, once per content: the same content as the newest audit of its scope is known. A
+-- large one comes in parts: `total` is how many findings there are in all, `position` that of the first one given.
+-- Sending a part again changes nothing.
+CREATE FUNCTION public.post_audit_apply_audit(
+  content_hash text, source text, target text, name text, format text, complete boolean, total integer, findings jsonb,
+  "position" integer DEFAULT 0, reported integer DEFAULT NULL, needs_review jsonb DEFAULT '[]', errors jsonb DEFAULT '[]'
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  audit post_audit.audits;
+  staged integer;
+BEGIN
+  IF content_hash = '' OR source = '' OR total < 0 OR jsonb_typeof(findings) <> 'array'
+    OR "position" < 0 OR "position" + jsonb_array_length(findings) > total
+  THEN
+    RAISE EXCEPTION 'An audit needs a content hash, a source, and its findings as a list of at most its total.'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  PERFORM post_audit.lock_scope(source, target);
+  SELECT * INTO audit FROM post_audit.newest_audit(source, target);
+  IF audit.content_hash = post_audit_apply_audit.content_hash THEN
+    RETURN jsonb_build_object('id', audit.id, 'state', audit.state, 'known', true, 'missing', 0);
+  END IF;
+  SELECT * INTO audit FROM post_audit.audits AS a
+  WHERE a.content_hash = post_audit_apply_audit.content_hash AND a.source = post_audit_apply_audit.source
+    AND a.target = post_audit_apply_audit.target AND a.state = 'receiving'
+  ORDER BY a.id DESC LIMIT 1;
+  IF audit.id IS NOT NULL AND audit.findings <> total THEN
+    -- begun by a program that read it in another way
+    DELETE FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id;
+    UPDATE post_audit.audits AS a SET findings = total WHERE a.id = audit.id;
+  ELSIF audit.id IS NULL THEN
+    INSERT INTO post_audit.audits
+      (content_hash, source, target, name, format, state, complete, findings, reported, needs_review, errors, received_at)
+    VALUES (content_hash, source, target, name, format, 'receiving', complete, total, coalesce(reported, total), needs_review,
+      errors, post_audit.clock())
+    RETURNING * INTO audit;
+  END IF;
+  INSERT INTO post_audit.audit_findings (audit_id, position, fingerprint, finding)
+  SELECT audit.id, post_audit_apply_audit."position" + e.number - 1, e.value ->> 'fingerprint', e.value
+  FROM jsonb_array_elements(findings) WITH ORDINALITY AS e (value, number)
+  ON CONFLICT ON CONSTRAINT audit_findings_pkey DO NOTHING;
+  SELECT count(*) INTO staged FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id;
+  IF staged = total THEN
+    UPDATE post_audit.audits AS a SET state = 'received' WHERE a.id = audit.id RETURNING * INTO audit;
+  END IF;
+  RETURN jsonb_build_object('id', audit.id, 'state', audit.state, 'known', false, 'missing', total - staged);
+END
+$$;
+
+-- Remember that a file could not be read, once per content, so that the next decision can say so.
+CREATE FUNCTION public.post_audit_apply_refused_audit(content_hash text, name text, error text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  audit_id bigint;
+BEGIN
+  PERFORM post_audit.lock_scope('refused', content_hash);
+  SELECT a.id INTO audit_id FROM post_audit.audits AS a
+  WHERE a.content_hash = post_audit_apply_refused_audit.content_hash AND a.state = 'refused';
+  IF audit_id IS NULL THEN
+    INSERT INTO post_audit.audits
+      (content_hash, source, target, name, format, state, complete, findings, reported, errors, received_at)
+    VALUES (content_hash, '', '', name, '', 'refused', false, 0, 0, jsonb_build_array(jsonb_build_object('message', error)),
+      post_audit.clock())
+    RETURNING id INTO audit_id;
+  END IF;
+  RETURN jsonb_build_object('id', audit_id, 'state', 'refused');
+END
+$$;
+
+-- Store an audit and import it at once, in one transaction. Closing more than half of its scope needs `confirm`.
+-- A large audit is stored in parts first (post_audit_apply_audit); the last part comes here.
+CREATE FUNCTION public.post_audit_apply_import(
+  content_hash text, source text, target text, findings jsonb, complete boolean, name text DEFAULT '', format text DEFAULT '',
+  confirm boolean DEFAULT false, total integer DEFAULT NULL, "position" integer DEFAULT 0, reported integer DEFAULT NULL,
+  needs_review jsonb DEFAULT '[]', errors jsonb DEFAULT '[]'
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  stored jsonb := public.post_audit_apply_audit(
+    content_hash, source, target, name, format, complete, coalesce(total, jsonb_array_length(findings)), findings, "position",
+    reported, needs_review, errors);
+  audit_id bigint := (stored ->> 'id')::bigint;
+  nothing CONSTANT jsonb := '{"new": 0, "recorded": 0, "changed": 0, "reopened": 0, "closed": 0, "kept": 0, "gone": 0, "new_critical": 0, "new_high": 0}';
+BEGIN
+  IF stored ->> 'state' = 'receiving' THEN
+    RAISE EXCEPTION 'Of audit % (%) % findings have not arrived yet.', audit_id, name, stored ->> 'missing'
+      USING ERRCODE = 'PT409', HINT = 'Send all parts, then the last one here.';
+  END IF;
+  IF stored ->> 'state' = 'migrated' THEN
+    RETURN nothing || jsonb_build_object('audit_id', audit_id, 'repeated', true,
+      'unchanged', (SELECT a.findings FROM post_audit.audits AS a WHERE a.id = audit_id));
+  END IF;
+  RETURN post_audit.import_audit(audit_id, CASE WHEN confirm THEN 2147483647 END, NULL)
+    || jsonb_build_object('audit_id', audit_id, 'repeated', false);
+END
+$$;
+
+-- What has arrived and what is open, as it stands at `as_of`. Only the first audit of a scope that waits has a preview:
+-- what a later one will do depends on it.
+CREATE FUNCTION public.post_audit_read_enhancements(
+  as_of timestamptz, days_to_fix jsonb, audits_limit integer DEFAULT 20, refused_days integer DEFAULT 7
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN jsonb_build_object(
+    'as_of', as_of,
+    'received', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', w.id, 'name', w.name, 'source', w.source, 'target', w.target, 'format', w.format, 'complete', w.complete,
+        'findings', w.findings, 'reported', w.reported, 'needs_review', jsonb_array_length(w.needs_review),
+        'errors', jsonb_array_length(w.errors), 'received_at', w.received_at,
+        'preview', CASE WHEN w.place = 1 THEN
+          public.post_audit_read_import_preview(w.source, w.target, w.complete, '[]', NULL, w.id) END,
+        'hold', (
+          SELECT jsonb_build_object('until', h.until, 'decision_id', h.decision_id)
+          FROM post_audit.holds AS h WHERE h.subject = 'audit:' || w.id)
+      ) ORDER BY w.id), '[]')
+      FROM (
+        SELECT a.*, row_number() OVER (PARTITION BY a.source, a.target ORDER BY a.id) AS place
+        FROM post_audit.audits AS a WHERE a.state = 'received' AND a.received_at <= as_of
+        ORDER BY a.id LIMIT audits_limit
+      ) AS w),
+    'waiting', (SELECT count(*) FROM post_audit.audits AS a WHERE a.state = 'received' AND a.received_at <= as_of),
+    'refused', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', a.id, 'name', a.name, 'message', a.errors -> 0 ->> 'message', 'received_at', a.received_at) ORDER BY a.id DESC), '[]')
+      FROM post_audit.audits AS a
+      WHERE a.state = 'refused' AND a.received_at <= as_of
+        AND a.received_at > as_of - make_interval(days => refused_days)),
+    'last_migrated', (
+      SELECT jsonb_build_object('id', a.id, 'name', a.name, 'source', a.source, 'received_at', a.received_at)
+      FROM post_audit.audits AS a WHERE a.state = 'migrated' AND a.received_at <= as_of
+      ORDER BY a.received_at DESC, a.id DESC LIMIT 1),
+    'queue', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('priority', q.priority, 'open', q.n, 'late', q.late) ORDER BY q.rank), '[]')
+      FROM (
+        SELECT t.priority, array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank, count(*) AS n,
+          count(*) FILTER (
+            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of) AS late
+        FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1
+      ) AS q)
+  );
+END
+$$;
+
+-- Tasks that wait for somebody, the most urgent first: by priority, then by age. `after` is `next` of the page before.
+CREATE FUNCTION public.post_audit_read_pending_tasks("limit" integer DEFAULT 100, after jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  key_type text;
+  answer jsonb;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  IF "limit" NOT BETWEEN 1 AND 1000 THEN
+    RAISE EXCEPTION 'A page holds 1 to 1000 tasks, not %.', "limit" USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF after IS NOT NULL AND NOT after ?& ARRAY['rank', 'first_seen_at', 'id'] THEN
+    RAISE EXCEPTION 'The place to go on from is not one: %.', after
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give `next` of the page before, unchanged.';
+  END IF;
+  SELECT format_type(a.atttypid, a.atttypmod) INTO key_type FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = to_regclass('post_audit.tasks') AND a.attname = 'id';
+  EXECUTE format($query$
+    SELECT jsonb_build_object(
+      'tasks', coalesce(jsonb_agg(to_jsonb(page) - 'rank' ORDER BY page.rank, page.first_seen_at, page.id), '[]'),
+      'next', CASE WHEN count(*) = $1 THEN (
+        array_agg(jsonb_build_object('rank', page.rank, 'first_seen_at', page.first_seen_at, 'id', page.id)
+          ORDER BY page.rank DESC, page.first_seen_at DESC, page.id DESC))[1] END)
+    FROM (
+      SELECT t.id, t.title, t.description, t.priority, t.category, t.status, t.estimated_hours, t.source, t.target, t.location,
+        t.line, t.component, t.rule, t.severity, t.disposition, t.occurrences, t.first_seen_at, t.last_seen_at,
+        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank
+      FROM post_audit.tasks AS t
+      WHERE t.status = 'pending' AND ($2 IS NULL OR (
+        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
+      ) > (($2 ->> 'rank')::integer, ($2 ->> 'first_seen_at')::timestamptz, ($2 ->> 'id')::%1$s))
+      ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
+      LIMIT $1
+    ) AS page$query$, key_type) INTO answer USING "limit", after;
+  RETURN answer || jsonb_build_object('count', (SELECT count(*) FROM post_audit.tasks AS t WHERE t.status = 'pending'));
 END
 $$;
 

@@ -125,7 +125,8 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   priority text NOT NULL DEFAULT 'medium' CHECK (priority IN ('critical', 'high', 'medium', 'low')),
   category text NOT NULL DEFAULT 'general',
   status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'in_progress', 'completed', 'cancelled')),
-  -- the finer state: review, blocked, accepted, false_positive, duplicate, reopened, gone
+  -- the finer state: blocked, accepted, false_positive, duplicate (a person's), reopened, gone (no longer reported),
+  -- reported (closed because the report itself says so)
   disposition text,
   estimated_hours numeric(7, 2),
   source text NOT NULL DEFAULT 'manual',
@@ -179,7 +180,7 @@ BEGIN
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
     'CREATE UNIQUE INDEX IF NOT EXISTS enhancement_tasks_fingerprint ON public.enhancement_tasks (source, target, fingerprint) WHERE fingerprint IS NOT NULL');
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
-    'CREATE INDEX IF NOT EXISTS enhancement_tasks_open ON public.enhancement_tasks (status, priority, id)');
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_order ON public.enhancement_tasks (status, array_position(ARRAY[''critical'', ''high'', ''medium'', ''low''], priority), first_seen_at, id)');
 END
 $$;
 

@@ -83,7 +83,7 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   step text NOT NULL REFERENCES post_audit.step_modes (step),
   mode text NOT NULL,
   outcome text NOT NULL CHECK (outcome IN ('act', 'nothing', 'blocked', 'unknown')),
-  state text NOT NULL CHECK (state IN ('noted', 'proposed', 'applying', 'applied', 'undone', 'superseded', 'rejected')),
+  state text NOT NULL CHECK (state IN ('noted', 'proposed', 'applying', 'applied', 'undone', 'superseded', 'rejected', 'moved')),
   headline text NOT NULL,
   reasons jsonb NOT NULL,
   numbers jsonb NOT NULL,
@@ -145,6 +145,7 @@ CREATE TABLE IF NOT EXISTS post_audit.subjects (
 CREATE TABLE IF NOT EXISTS post_audit.holds (
   subject text PRIMARY KEY,
   undone jsonb NOT NULL,
+  held_at timestamptz NOT NULL,
   until timestamptz NOT NULL,
   decision_id bigint NOT NULL REFERENCES post_audit.decisions (id)
 );

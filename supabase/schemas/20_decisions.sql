@@ -106,6 +106,10 @@ BEGIN
       IF decision.kind = 'undo' THEN
         UPDATE post_audit.changes AS c SET state = 'undone'
         WHERE c.decision_id = decision.undoes AND c.subject = change.subject AND c.state = 'applied';
+        -- taking back an undo puts what it had taken back in force again
+        UPDATE post_audit.changes AS c SET state = 'applied'
+        FROM post_audit.decisions AS u
+        WHERE u.id = decision.undoes AND c.decision_id = u.undoes AND c.subject = change.subject AND c.state = 'undone';
       END IF;
       FOR message IN
         SELECT m.value FROM jsonb_array_elements(decision.messages) AS m (value)
@@ -138,11 +142,16 @@ BEGIN
     LOOP
       PERFORM post_audit.send(decision.id, message);
     END LOOP;
-    UPDATE post_audit.decisions AS d SET state = 'applied' WHERE d.id = carry_out.decision_id;
+    UPDATE post_audit.decisions AS d SET state = CASE WHEN EXISTS (
+        SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = carry_out.decision_id AND c.state = 'applied'
+      ) THEN 'applied' ELSE 'moved' END
+    WHERE d.id = carry_out.decision_id;
     IF decision.kind = 'undo' THEN
       UPDATE post_audit.decisions AS d SET state = 'undone'
       WHERE d.id = decision.undoes AND NOT EXISTS (
         SELECT 1 FROM post_audit.changes AS c WHERE c.decision_id = d.id AND c.state IN ('applied', 'pending'));
+      UPDATE post_audit.decisions AS d SET state = 'applied'
+      FROM post_audit.decisions AS u WHERE u.id = decision.undoes AND d.id = u.undoes AND d.state = 'undone';
     END IF;
   END IF;
   RETURN remaining;
@@ -241,8 +250,11 @@ $$;
 -- Go on with a decision whose changes are too many for one call. The caller repeats until nothing remains.
 CREATE FUNCTION public.post_audit_apply_batch(decision_id bigint, batch integer DEFAULT 500) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- before the answer, which is STABLE and sees only what stood when its statement began
+  remaining integer := post_audit.carry_out(decision_id, batch);
 BEGIN
-  RETURN post_audit.answer(decision_id, post_audit.carry_out(decision_id, batch));
+  RETURN post_audit.answer(decision_id, remaining);
 END
 $$;
 
@@ -267,6 +279,7 @@ CREATE FUNCTION public.post_audit_apply_approval(
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
+  remaining integer;
 BEGIN
   UPDATE post_audit.changes AS c SET state = 'pending', detail = format('approved by %s', actor)
   WHERE c.decision_id = post_audit_apply_approval.decision_id AND c.state = 'proposed'
@@ -277,7 +290,8 @@ BEGIN
   END IF;
   UPDATE post_audit.decisions AS d SET state = 'applying', actor = post_audit_apply_approval.actor
   WHERE d.id = post_audit_apply_approval.decision_id;
-  RETURN post_audit.answer(decision_id, post_audit.carry_out(decision_id, batch));
+  remaining := post_audit.carry_out(decision_id, batch);
+  RETURN post_audit.answer(decision_id, remaining);
 END
 $$;
 
@@ -287,11 +301,11 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" =
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
 BEGIN
-  INSERT INTO post_audit.holds AS h (subject, undone, until, decision_id)
-  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock() + make_interval(days => hold_days), decision.id
+  INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), decision.id
   FROM post_audit.changes AS c WHERE c.decision_id = decision.id AND c.state = 'proposed'
   ORDER BY c.subject, c.position DESC
-  ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+  ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
   UPDATE post_audit.changes AS c SET state = 'rejected', detail = format('declined by %s', actor)
   WHERE c.decision_id = decision.id AND c.state = 'proposed';
   IF NOT FOUND THEN
@@ -312,10 +326,16 @@ DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   later record;
   new_id bigint;
+  remaining integer;
   verb text := CASE decision.kind WHEN 'undo' THEN 'Restored' ELSE 'Took back' END;
 BEGIN
   IF decision.final_because <> '' THEN
     RAISE EXCEPTION 'Decision % cannot be taken back: %', decision_id, decision.final_because USING ERRCODE = 'PT409';
+  END IF;
+  IF decision.kind = 'undo' AND (SELECT d.kind = 'undo' FROM post_audit.decisions AS d WHERE d.id = decision.undoes) THEN
+    RAISE EXCEPTION 'Decision % put another one back in force.', decision_id
+      USING ERRCODE = 'PT409', HINT = (SELECT format('Undo that one: post-audit undo %s.', d.undoes)
+        FROM post_audit.decisions AS d WHERE d.id = decision.undoes);
   END IF;
   IF decision.state = 'applying' THEN
     RAISE EXCEPTION 'Decision % is still being carried out.', decision_id
@@ -333,6 +353,8 @@ BEGIN
   JOIN post_audit.changes AS l ON l.subject = c.subject AND l.decision_id > c.decision_id AND l.state = 'applied'
   JOIN post_audit.decisions AS d ON d.id = l.decision_id
   WHERE c.decision_id = decision.id AND c.state = 'applied' AND (subjects IS NULL OR subjects ? c.subject)
+    -- a later decision and its undo cancel each other
+    AND NOT (d.kind = 'undo' AND d.undoes > decision.id)
   ORDER BY l.decision_id DESC LIMIT 1;
   IF later.decision_id IS NOT NULL THEN
     RAISE EXCEPTION 'Decision % stands under decision % (%), which changed % again.',
@@ -360,12 +382,13 @@ BEGIN
     DELETE FROM post_audit.holds AS h USING post_audit.changes AS c
     WHERE c.decision_id = new_id AND h.subject = c.subject;
   ELSE
-    INSERT INTO post_audit.holds AS h (subject, undone, until, decision_id)
-    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock() + make_interval(days => hold_days), new_id
+    INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), new_id
     FROM post_audit.changes AS c WHERE c.decision_id = new_id ORDER BY c.subject, c.position DESC
-    ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+    ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
   END IF;
-  RETURN post_audit.answer(new_id, post_audit.carry_out(new_id, batch));
+  remaining := post_audit.carry_out(new_id, batch);
+  RETURN post_audit.answer(new_id, remaining);
 END
 $$;
 

@@ -51,10 +51,9 @@ BEGIN
             SELECT pg_catalog.jsonb_build_object(
               'undone', h.undone, 'until', least(h.until, ends.at), 'decision_id', h.decision_id)
             FROM post_audit.holds AS h
-            JOIN post_audit.decisions AS d ON d.id = h.decision_id
             -- A new day is a new need: a raise that was taken back or declined stays so until its day ends.
             CROSS JOIN LATERAL (
-              SELECT (pg_catalog.date_trunc('day', d.as_of AT TIME ZONE day_zone) + interval '1 day')
+              SELECT (pg_catalog.date_trunc('day', h.held_at AT TIME ZONE day_zone) + interval '1 day')
                 AT TIME ZONE day_zone AS at
             ) AS ends
             WHERE h.subject = 'capacity:' || c.channel AND least(h.until, ends.at) > present

@@ -1,4 +1,4 @@
-"""Every package that is imported is asked for, and every one that is asked for is locked by version and hash."""
+"""Every package that is imported is asked for, and what is asked for is locked by version and hash."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_step_has_the_files_of_a_step(package: Path) -> None:
     assert missing_files(package, TESTS / package.name) == []
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=_step)
+@pytest.mark.parametrize("package", [path for path in PACKAGES if (path / "__init__.py").exists()], ids=_step)
 def test_a_step_says_what_it_never_does_and_has_the_parts_of_a_step(package: Path) -> None:
     assert missing_parts(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) == []
 

@@ -140,9 +140,8 @@ def choose(found: Iterable[Binaries], data_version: int | None) -> Binaries:
             return binaries
         majors.append(binaries.major)
     if majors:
-        message = (
-            f"The embedded database was made by PostgreSQL {data_version}, but here is only {majors[0]}."
-        )
+        here = ", ".join(map(str, dict.fromkeys(majors)))
+        message = f"The embedded database was made by PostgreSQL {data_version}; here is only {here}."
         cure = f"Install PostgreSQL {data_version}, or remove .post_audit to begin anew (its data are lost)."
         raise ConfigurationError(message, cure=cure)
     message = f"No PostgreSQL that runs on {platform.system()} {platform.machine()} was found."

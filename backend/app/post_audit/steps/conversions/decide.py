@@ -85,7 +85,7 @@ _NEXT: Final[Mapping[Status, str]] = {
 
 _STILL: Final[Mapping[Status, tuple[Outcome, str]]] = {
     Status.BLOCKED: (Outcome.BLOCKED, "Nothing switched: totals and hours disagree."),
-    Status.HELD: (Outcome.BLOCKED, "Nothing switched: a person took this switch back."),
+    Status.HELD: (Outcome.BLOCKED, "Nothing switched: a person decided against this switch."),
     Status.COLLECTING: (Outcome.NOTHING, "Nothing switched."),
     Status.DECIDED: (Outcome.NOTHING, "Nothing switched: the winner is already active."),
     Status.UNKNOWN: (Outcome.UNKNOWN, "Nothing switched: there is nothing to compare."),

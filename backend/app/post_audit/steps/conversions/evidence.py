@@ -173,8 +173,6 @@ def rate_interval(converted: int, units: int, alpha: float) -> tuple[float, floa
     limit = -math.log(alpha)
 
     def excluded(rate: float) -> bool:
-        if rate <= 0.0 or rate >= 1.0:
-            return True
         return log_mixture - converted * math.log(rate) - missed * math.log1p(-rate) >= limit
 
     def edge(outside: float, inside: float) -> float:

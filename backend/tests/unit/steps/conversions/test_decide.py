@@ -64,12 +64,12 @@ def test_one_message_has_nothing_to_be_compared_with(
 
 
 def test_immature_suppliers_are_counted_apart(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
-    young = make_experiment({"variant_a": (0, 0), "variant_b": (0, 0)}, immature={"variant_b": 1_234})
+    young = make_experiment({"variant_a": (0, 0), "variant_b": (0, 0)}, immature={"variant_a": 1_234})
     decision = decide(make_facts(young), POLICY)
     assert (decision.outcome, decision.headline) == (Outcome.NOTHING, "Nothing switched.")
     assert words(decision) == (
-        "Invite message: 50 Inquiries Focus has 0 of the 100 suppliers it needs whose 72 h to claim are over;"
-        " 1,234 more are too young to count."
+        "Invite message: Rs 5,000 Credit Airdrop has 0 of the 100 suppliers it needs whose 72 h to claim are"
+        " over; 1,234 more are too young to count."
     )
 
 
@@ -226,8 +226,8 @@ def test_totals_that_contradict_the_hours_need_a_person(
     assert decision.outcome is Outcome.BLOCKED
     assert decision.headline == "Nothing switched: totals and hours disagree."
     assert words(decision) == (
-        "Invite message: within the same hours 50 Inquiries Focus is better, yet its total of 5.00 % is not above"
-        " the 6.57 % of Rs 5,000 Credit Airdrop; a person has to look."
+        "Invite message: within the same hours 50 Inquiries Focus is better, yet its total of 5.00 % is not"
+        " above the 6.57 % of Rs 5,000 Credit Airdrop; a person has to look."
     )
 
 
