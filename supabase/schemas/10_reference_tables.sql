@@ -113,6 +113,10 @@ CREATE TABLE IF NOT EXISTS public.bugs (
   fingerprint text,
   priority_score numeric(14, 3),
   score_factors jsonb,
+  -- what a person decided; the severity and score of the protocol stand back behind it
+  severity_override text CHECK (severity_override IN ('critical', 'high', 'medium', 'low')),
+  score_override numeric(14, 3) CHECK (score_override >= 0),
+  override_by text,
   created_at timestamptz NOT NULL DEFAULT now(),
   fixed_at timestamptz,
   updated_at timestamptz NOT NULL DEFAULT now()

@@ -93,6 +93,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   independent boolean NOT NULL DEFAULT false,
   -- why this cannot be taken back; empty when it can
   final_because text NOT NULL DEFAULT '',
+  -- for how long the same is not done again once this has been taken back
+  hold_days integer NOT NULL DEFAULT 7 CHECK (hold_days >= 0),
   undoes bigint REFERENCES post_audit.decisions (id),
   actor text NOT NULL,
   as_of timestamptz NOT NULL,

@@ -37,7 +37,7 @@ FROM (VALUES
   ('airdrop', 'id* key,counter* text,shown_value* integer,state* text,version* integer,shown_at* moment'),
   ('experiments', 'id* key,name* text,status* text,active_variant* text,winner* text,variants* json,allocation_basis_points* json,allocation_epoch* integer,attribution_window_hours integer,started_at* moment,version* integer,updated_at* moment'),
   ('capacity', 'id* key,channel* text,daily_quota* integer,maximum_daily_quota* integer,n8n_batch_size* integer,maximum_batch_size* integer,rate_millipaise* integer,version* integer,updated_at* moment'),
-  ('bugs', 'id* key,title* text,description* text,page text,error_code text,app_version text,severity* text,impact* text,status* text,duplicate_of* key,fingerprint* text,priority_score* number,score_factors* json,created_at* moment,fixed_at* moment,updated_at* moment'),
+  ('bugs', 'id* key,title* text,description* text,page text,error_code text,app_version text,severity* text,impact* text,status* text,duplicate_of* key,fingerprint* text,priority_score* number,score_factors* json,severity_override text,score_override number,override_by text,created_at* moment,fixed_at* moment,updated_at* moment'),
   ('tasks', 'id* key,title* text,description* text,priority* text,category* text,status* text,disposition* text,estimated_hours* number,source* text,target* text,fingerprint* text,severity* text,rule* text,component* text,location* text,line* integer,occurrences* integer,first_seen_at* moment,last_seen_at* moment,created_at* moment,updated_at* moment,completed_at* moment')
 ) AS contract (role, definition)
 CROSS JOIN LATERAL string_to_table(contract.definition, ',') WITH ORDINALITY AS item (definition, position);

@@ -8,11 +8,12 @@ BEGIN ATOMIC
   SELECT coalesce(m.as_of, clock_timestamp()) FROM post_audit.marketplace AS m;
 END;
 
-CREATE FUNCTION post_audit.refuse_moved(subject text, expected jsonb, found jsonb) RETURNS void
+-- `actual` is what was found, null for nothing (a parameter named found would be hidden by plpgsql's own FOUND).
+CREATE FUNCTION post_audit.refuse_moved(subject text, expected jsonb, actual jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
   RAISE EXCEPTION '% has changed since it was read; nothing was done.', subject
-    USING ERRCODE = 'PT409', DETAIL = format('expected %s, found %s', expected, coalesce(found::text, 'nothing')),
+    USING ERRCODE = 'PT409', DETAIL = format('expected %s, found %s', expected, coalesce(actual::text, 'nothing')),
       HINT = 'The next run decides on what is there now.';
 END
 $$;
@@ -213,10 +214,11 @@ BEGIN
 
   INSERT INTO post_audit.decisions
     (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, independent,
-     final_because, actor, as_of)
+     final_because, hold_days, actor, as_of)
   VALUES (run_id, step, current_mode, decision ->> 'outcome', 'noted', decision ->> 'headline', decision -> 'reasons',
     decision -> 'numbers', coalesce(decision ->> 'next', ''), decision -> 'messages', decision -> 'undo_messages',
-    (decision ->> 'independent')::boolean, coalesce(decision ->> 'final_because', ''), 'protocol', run.as_of)
+    (decision ->> 'independent')::boolean, coalesce(decision ->> 'final_because', ''),
+    coalesce((decision ->> 'hold_days')::integer, 7), 'protocol', run.as_of)
   RETURNING id INTO new_id;
 
   INSERT INTO post_audit.changes (decision_id, position, subject, before, after, needs_approval, state)
@@ -296,13 +298,13 @@ END
 $$;
 
 -- Decline what a decision proposes; the same is not proposed again for a while.
-CREATE FUNCTION public.post_audit_apply_rejection(decision_id bigint, actor text, hold_days integer DEFAULT 7) RETURNS jsonb
+CREATE FUNCTION public.post_audit_apply_rejection(decision_id bigint, actor text, hold_days integer DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
 BEGIN
   INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
-  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), decision.id
+  SELECT DISTINCT ON (c.subject) c.subject, c.after, post_audit.clock(), post_audit.clock() + make_interval(days => coalesce(hold_days, decision.hold_days)), decision.id
   FROM post_audit.changes AS c WHERE c.decision_id = decision.id AND c.state = 'proposed'
   ORDER BY c.subject, c.position DESC
   ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
@@ -319,7 +321,7 @@ $$;
 
 -- Take a decision back: the inverse changes, the messages that tell of it, and a hold on each subject.
 CREATE FUNCTION public.post_audit_apply_undo(
-  decision_id bigint, actor text, subjects jsonb DEFAULT NULL, hold_days integer DEFAULT 7, batch integer DEFAULT 500
+  decision_id bigint, actor text, subjects jsonb DEFAULT NULL, hold_days integer DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -366,7 +368,8 @@ BEGIN
     (kind, step, mode, outcome, state, headline, reasons, numbers, messages, undo_messages, independent, undoes, actor, as_of)
   VALUES ('undo', decision.step, 'act', 'act', 'applying', format('%s decision %s: %s', verb, decision.id, decision.headline),
     jsonb_build_array(jsonb_build_object('code', 'undo', 'numbers', jsonb_build_object('decision', decision.id),
-      'text', format('%s asked for it; the same is not done again for %s days unless the facts ask for something else.', actor, hold_days))),
+      'text', format('%s asked for it; the same is not done again for %s days unless the facts ask for something else.',
+        actor, coalesce(hold_days, decision.hold_days)))),
     jsonb_build_object('undoes', decision.id),
     -- when only some subjects are taken back, only their messages are sent
     (SELECT coalesce(jsonb_agg(m.value), '[]') FROM jsonb_array_elements(decision.undo_messages) AS m (value)
@@ -383,7 +386,7 @@ BEGIN
     WHERE c.decision_id = new_id AND h.subject = c.subject;
   ELSE
     INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
-    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock(), post_audit.clock() + make_interval(days => hold_days), new_id
+    SELECT DISTINCT ON (c.subject) c.subject, c.before, post_audit.clock(), post_audit.clock() + make_interval(days => coalesce(hold_days, decision.hold_days)), new_id
     FROM post_audit.changes AS c WHERE c.decision_id = new_id ORDER BY c.subject, c.position DESC
     ON CONFLICT (subject) DO UPDATE SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
   END IF;

@@ -302,6 +302,7 @@ DECLARE
   recomputed bigint;
   missing_since timestamptz;
   since timestamptz;
+  beyond bigint;
 BEGIN
   SELECT 0::bigint AS all_rows, 0::bigint AS verified, 0::bigint AS paise, 0::bigint AS without_amount, 0::bigint AS future,
     NULL::timestamptz AS last_at INTO ledger;
@@ -326,16 +327,24 @@ BEGIN
     problem := 'no table is bound to claims';
   ELSE
     BEGIN
-      SELECT pg_catalog.count(*) AS all_rows,
-        pg_catalog.count(*) FILTER (WHERE c.is_verified AND c.verified_at <= horizon) AS verified,
-        coalesce(pg_catalog.sum(c.amount_paise) FILTER (WHERE c.is_verified AND c.verified_at <= horizon), 0)::bigint AS paise,
-        pg_catalog.count(*) FILTER (WHERE c.is_verified AND c.verified_at <= horizon AND c.amount_paise IS NULL) AS without_amount,
-        pg_catalog.count(*) FILTER (WHERE c.verified_at > horizon) AS future,
-        pg_catalog.max(c.verified_at) FILTER (WHERE c.is_verified AND c.verified_at <= horizon) AS last_at
+      SELECT coalesce(pg_catalog.sum(c.all_rows), 0)::bigint AS all_rows,
+        coalesce(pg_catalog.sum(c.dated) FILTER (WHERE c.is_verified), 0)::bigint AS verified,
+        coalesce(pg_catalog.sum(c.paise) FILTER (WHERE c.is_verified), 0)::bigint AS paise,
+        coalesce(pg_catalog.sum(c.dated - c.amounts) FILTER (WHERE c.is_verified), 0)::bigint AS without_amount,
+        coalesce(pg_catalog.sum(c.future) FILTER (WHERE c.is_verified), 0)::bigint AS future,
+        pg_catalog.max(c.last_at) FILTER (WHERE c.is_verified) AS last_at
       INTO ledger
       FROM (
-        SELECT v.verified_at, v.amount_paise, coalesce(pg_catalog.lower(v.status), 'verified') = 'verified' AS is_verified
+        -- a group for each status there is, so that its name is looked at a few times and not a million
+        SELECT coalesce(pg_catalog.lower(v.status), 'verified') = 'verified' AS is_verified,
+          pg_catalog.count(*) AS all_rows,
+          pg_catalog.count(*) FILTER (WHERE v.verified_at <= horizon) AS dated,
+          pg_catalog.sum(v.amount_paise) FILTER (WHERE v.verified_at <= horizon) AS paise,
+          pg_catalog.count(v.amount_paise) FILTER (WHERE v.verified_at <= horizon) AS amounts,
+          pg_catalog.count(*) FILTER (WHERE v.verified_at > horizon) AS future,
+          pg_catalog.max(v.verified_at) FILTER (WHERE v.verified_at <= horizon) AS last_at
         FROM post_audit.claims AS v
+        GROUP BY v.status
       ) AS c;
 
       FOREACH name IN ARRAY names LOOP
@@ -348,17 +357,18 @@ BEGIN
         since := (row_shown ->> 'shown_at')::timestamptz - settle;
         IF recomputed IS NOT NULL AND since IS NOT NULL AND (row_shown ->> 'shown_value')::bigint <> recomputed THEN
           -- A value that was true when it was shown, or after: the first claim that it lacks.
+          beyond := (row_shown ->> 'shown_value')::bigint - post_audit.live_claims(since, name);
           SELECT pg_catalog.max(x.verified_at) INTO missing_since
           FROM (
-            SELECT c.verified_at, pg_catalog.sum(c.step) OVER (ORDER BY c.verified_at, c.id) - c.step AS before
+            SELECT c.verified_at, pg_catalog.sum(c.step) OVER (ORDER BY c.verified_at ROWS UNBOUNDED PRECEDING) - c.step AS before
             FROM (
-              SELECT v.id, v.verified_at, CASE name WHEN 'airdrop_claims' THEN 1 ELSE v.amount_paise END AS step
+              SELECT v.verified_at, CASE name WHEN 'airdrop_claims' THEN 1 ELSE v.amount_paise END AS step
               FROM post_audit.claims AS v
               WHERE v.verified_at > since AND v.verified_at <= horizon
                 AND coalesce(pg_catalog.lower(v.status), 'verified') = 'verified'
             ) AS c
           ) AS x
-          WHERE x.before = (row_shown ->> 'shown_value')::bigint - post_audit.live_claims(since, name);
+          WHERE x.before = beyond;
         END IF;
         IF row_shown IS NOT NULL THEN
           counters := counters || (row_shown || pg_catalog.jsonb_build_object('recomputed', recomputed, 'missing_since', missing_since));

@@ -14,7 +14,7 @@ from app.post_audit.ports import JSON
 __all__ = ["decode", "encode", "to_json"]
 
 
-def to_json(value: object) -> JSON:
+def to_json(value: object) -> JSON:  # noqa: C901, PLR0911 - one line a type, nothing else
     """Turn dataclasses, enumerations, dates and tuples into what JSON can hold.
 
     Raises `TypeError` for anything else, and for a moment without a time zone: UTC is never guessed.

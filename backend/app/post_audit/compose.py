@@ -19,7 +19,7 @@ from app.post_audit.settings import Settings, load_settings
 from app.post_audit.step import Channel
 from app.post_audit.steps import conversions, infrastructure
 
-__all__ = ["STEPS", "Application", "build", "open_connection"]
+__all__ = ["EMBEDDED_ACTOR", "STEPS", "Application", "build", "open_connection"]
 
 STEPS: Final[tuple[AnyStep, ...]] = (conversions.STEP, infrastructure.STEP)
 """The steps in the order they run."""

@@ -196,14 +196,15 @@ _BY_PREFIX: Final[dict[str, tuple[type[DatabaseError], str]]] = {
     "55P03": (Contention, "Another transaction holds the lock; try again when it has ended."),
     "57014": (TookTooLong, "Try again; if it stays, look for a missing index or a stuck transaction."),
     "08": (ConnectionLost, "Run again: what was decided before is kept and not decided twice."),
-    "53": (ConnectionLost, "The server is out of connections, memory or disk; run again when it has recovered."),
+    "53": (
+        ConnectionLost,
+        "The server is out of connections, memory or disk; run again when it has recovered.",
+    ),
     "57P": (ConnectionLost, "The server is restarting; run again in a moment."),
 }
 
 
-def error_for_sqlstate(
-    sqlstate: str | None, message: str, hint: str = ""
-) -> DatabaseError | BindingNeeded:
+def error_for_sqlstate(sqlstate: str | None, message: str, hint: str = "") -> DatabaseError | BindingNeeded:
     """Name the error of one SQLSTATE, the same for every transport.
 
     `hint` is the server's own (our functions put the cure there) and takes precedence over the general one.

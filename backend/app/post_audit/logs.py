@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from structlog.types import EventDict, WrappedLogger
 
-__all__ = ["configure", "get_logger", "redact"]
+__all__ = ["BACKUPS", "MAXIMUM_BYTES", "SharedRotatingFileHandler", "configure", "get_logger", "redact"]
 
 MAXIMUM_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
@@ -37,7 +37,12 @@ _PATTERNS: Final = (
     # Supabase keys: a JSON web token, or sb_secret_...
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _REDACTED),
     (re.compile(r"\bsb_secret_[\w-]+"), _REDACTED),
-    (re.compile(r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"), rf"\1\2{_REDACTED}"),
+    (
+        re.compile(
+            r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"
+        ),
+        rf"\1\2{_REDACTED}",
+    ),
 )
 _known: set[str] = set()
 
@@ -125,13 +130,19 @@ def configure(
     as_json = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
-            remove_meta, structlog.processors.format_exc_info, _redact_event, structlog.processors.JSONRenderer(ensure_ascii=False)
+            remove_meta,
+            structlog.processors.format_exc_info,
+            _redact_event,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
     )
     for_people = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
-            remove_meta, structlog.processors.format_exc_info, _redact_event, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+            remove_meta,
+            structlog.processors.format_exc_info,
+            _redact_event,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
     )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]

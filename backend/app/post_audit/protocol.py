@@ -59,7 +59,9 @@ class PostAuditProtocol:
     ) -> None:
         self.close()
 
-    def run_full_protocol(self, *, dry_run: bool = False, progress: Progress | None = None) -> dict[str, JSON]:
+    def run_full_protocol(
+        self, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> dict[str, JSON]:
         """Run the six steps once. With `dry_run`, decide only, and change nothing."""
         return _as_mapping(self.run_steps(None, dry_run=dry_run, progress=progress))
 
@@ -96,7 +98,9 @@ class PostAuditProtocol:
         kind = "manual" if names is None else "step"
         return self._application.run(kind=kind, names=names, progress=progress)
 
-    def run_continuous(self, interval_hours: float = 2, *, on_report: Callable[[RunReport], None] | None = None) -> None:
+    def run_continuous(
+        self, interval_hours: float = 2, *, on_report: Callable[[RunReport], None] | None = None
+    ) -> None:
         """Run at once and then at every tick, until SIGTERM, SIGINT or `stop`.
 
         A tick is run once, on however many machines this runs; a run that is longer than the interval makes the
@@ -129,7 +133,7 @@ class PostAuditProtocol:
         try:
             report = self._application.run(tick=tick, kind="schedule")
         except PostAuditError as error:
-            _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))  # noqa: TRY400 - the sentence is the message
+            _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))
             return min(_LOOK_AGAIN, next_start - datetime.now(UTC))
         if on_report is not None and report.origin != "finished":
             on_report(report)

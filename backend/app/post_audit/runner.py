@@ -23,11 +23,28 @@ from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import Decision, Step
 
-__all__ = ["Progress", "RunReport", "Runner", "Silence", "StepReport"]
+__all__ = [
+    "AnyStep",
+    "Begun",
+    "Origin",
+    "Progress",
+    "Run",
+    "RunKind",
+    "RunReport",
+    "Runner",
+    "Silence",
+    "StepReport",
+]
 
 RunKind = Literal["manual", "schedule", "audit", "step"]
+Origin = Literal["started", "resumed", "followed", "finished", "preview"]
 AnyStep = Step[Any, Any]
+# The answer of post_audit_apply_begin_run, and of run_as_json, as they come from the database.
+Begun = Mapping[str, Any]
+Run = Mapping[str, Any]
 
+# host, process, start time, machine, nonce
+_PARTS_OF_AN_OWNER: Final = 5
 # How often a follower looks whether the run it waits for has ended.
 _FOLLOW_SECONDS: Final = 0.3
 
@@ -56,7 +73,7 @@ class RunReport:
 
     run_id: int | None
     state: Literal["completed", "failed", "running"]
-    origin: Literal["started", "resumed", "followed", "finished", "preview"]
+    origin: Origin
     as_of: datetime
     marketplace: str
     steps: tuple[StepReport, ...]
@@ -109,7 +126,7 @@ class _Owner:
         """Tell this boot of this machine and process namespace from any other; empty where that is not possible."""
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-            namespace = os.readlink("/proc/self/ns/pid")
+            namespace = str(Path("/proc/self/ns/pid").readlink())
         except OSError:
             return ""
         return f"{boot}/{namespace}"
@@ -129,13 +146,15 @@ class _Owner:
     @classmethod
     def mine(cls) -> str:
         pid = os.getpid()
-        return "|".join((socket.gethostname(), str(pid), cls._started(pid), cls._machine(), secrets.token_hex(4)))
+        return "|".join(
+            (socket.gethostname(), str(pid), cls._started(pid), cls._machine(), secrets.token_hex(4))
+        )
 
     @classmethod
     def is_dead(cls, owner: str) -> bool:
         """Whether the owner is a process of this machine that certainly does not run any more."""
         parts = owner.split("|")
-        if len(parts) != 5 or not parts[2] or not parts[3] or parts[3] != cls._machine():  # noqa: PLR2004 - as written by mine()
+        if len(parts) != _PARTS_OF_AN_OWNER or not parts[2] or not parts[3] or parts[3] != cls._machine():
             return False
         return cls._started(int(parts[1])) != parts[2]
 
@@ -145,11 +164,26 @@ class _Owner:
         return f"process {parts[1]} on {parts[0]}" if len(parts) > 1 else owner
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OwnedRun:
+    """A run that is ours as long as its token is."""
+
+    run_id: int
+    token: int
+    as_of: datetime
+    modes: Mapping[str, str]
+
+    @property
+    def key(self) -> dict[str, int]:
+        """What every write for the run is signed with."""
+        return {"run_id": self.run_id, "token": self.token}
+
+
 class _Heartbeat:
     """Extends the lease of a run in the background until it is told to stop, or the run is lost."""
 
-    def __init__(self, database: Database, run_id: int, token: int, lease: timedelta) -> None:
-        self._database, self._run_id, self._token, self._lease = database, run_id, token, lease
+    def __init__(self, database: Database, owned: _OwnedRun, lease: timedelta) -> None:
+        self._database, self._owned, self._lease = database, owned, lease
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="post-audit-heartbeat", daemon=True)
 
@@ -165,12 +199,12 @@ class _Heartbeat:
         while not self._stop.wait(seconds / 3):
             try:
                 self._database.call(
-                    "post_audit_apply_extend_lease", run_id=self._run_id, token=self._token, lease_seconds=int(seconds)
+                    "post_audit_apply_extend_lease", **self._owned.key, lease_seconds=int(seconds)
                 )
             except RunLost:
                 return
             except PostAuditError as error:
-                _log.warning("run.heartbeat_failed", run_id=self._run_id, error=str(error))
+                _log.warning("run.heartbeat_failed", run_id=self._owned.run_id, error=str(error))
 
 
 class Runner:
@@ -193,7 +227,8 @@ class Runner:
             if step.name == name:
                 return step
         raise NotFound(
-            f"There is no step named {name}.", cure=f"The steps are {', '.join(step.name for step in self._steps)}."
+            f"There is no step named {name}.",
+            cure=f"The steps are {', '.join(step.name for step in self._steps)}.",
         )
 
     def stop(self) -> None:
@@ -215,19 +250,32 @@ class Runner:
                 report = self._failure(step, error, started)
             else:
                 report = StepReport(
-                    step=step.name, title=step.title, state="decided", duration_ms=_milliseconds(started),
-                    decision=_previewed(decision, step.name, status["modes"].get(step.name, "propose"), as_of),
+                    step=step.name,
+                    title=step.title,
+                    state="decided",
+                    duration_ms=_milliseconds(started),
+                    decision=_previewed(
+                        decision, step.name, status["modes"].get(step.name, "propose"), as_of
+                    ),
                 )
             self._log_step(report, run_id=None)
             show.step_ended(report)
             reports.append(report)
         return RunReport(
-            run_id=None, state="failed" if any(r.state == "failed" for r in reports) else "completed", origin="preview",
-            as_of=as_of, marketplace=status["marketplace"], steps=tuple(reports),
+            run_id=None,
+            state="failed" if any(r.state == "failed" for r in reports) else "completed",
+            origin="preview",
+            as_of=as_of,
+            marketplace=status["marketplace"],
+            steps=tuple(reports),
         )
 
     def run(
-        self, *, tick: str | None = None, kind: RunKind = "manual", names: Sequence[str] | None = None,
+        self,
+        *,
+        tick: str | None = None,
+        kind: RunKind = "manual",
+        names: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> RunReport:
         """Run once for this tick, or go on with a run that was interrupted, or follow the one that is going on.
@@ -241,8 +289,12 @@ class Runner:
         resumed: list[int] = []
         while True:
             begun: Any = self._database.call(
-                "post_audit_apply_begin_run", tick=tick, owner=owner, lease_seconds=int(self._lease.total_seconds()),
-                kind=kind, steps=chosen,
+                "post_audit_apply_begin_run",
+                tick=tick,
+                owner=owner,
+                lease_seconds=int(self._lease.total_seconds()),
+                kind=kind,
+                steps=chosen,
             )
             run, state = begun["run"], begun["state"]
             if state == "finished":
@@ -254,8 +306,12 @@ class Runner:
                 if ended is not None and kind == "manual" and ended["requested_steps"] is None:
                     return self._report(ended, "followed")
                 continue
-            report = self._own(run, begun, show, origin=state)
-            if state == "resumed" and run["tick"] != tick and (kind != "manual" or run["requested_steps"] is not None):
+            report = self._own(begun, show, origin=state)
+            if (
+                state == "resumed"
+                and run["tick"] != tick
+                and (kind != "manual" or run["requested_steps"] is not None)
+            ):
                 resumed.append(run["id"])
                 continue
             return report
@@ -271,28 +327,40 @@ class Runner:
         decision: JSON = answer["decision"]
         return decision
 
-    def _own(self, run: Any, begun: Any, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
-        run_id, token = int(run["id"]), int(run["token"])
-        as_of = datetime.fromisoformat(run["as_of"])
+    def _own(self, begun: Begun, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:
+        run = begun["run"]
+        owned = _OwnedRun(
+            run_id=int(run["id"]),
+            token=int(run["token"]),
+            as_of=datetime.fromisoformat(run["as_of"]),
+            modes=begun["modes"],
+        )
         done = {entry["step"] for entry in run["steps"]}
-        wanted = run["requested_steps"]
-        with _Heartbeat(self._database, run_id, token, self._lease):
+        with _Heartbeat(self._database, owned, self._lease):
             for decision_id in begun["unfinished"]:
                 self._finish_interrupted(decision_id, show)
-            for step in self._chosen(wanted):
+            for step in self._chosen(run["requested_steps"]):
                 if step.name in done:
                     continue
                 if self._stopping.is_set():
-                    self._database.call("post_audit_apply_release_run", run_id=run_id, token=token)
-                    _log.info("run.handed_back", run_id=run_id, before=step.name)
-                    return self._report(self._database.call("post_audit_read_run", run_id=run_id), origin)
+                    self._database.call("post_audit_apply_release_run", **owned.key)
+                    _log.info("run.handed_back", run_id=owned.run_id, before=step.name)
+                    return self._report(
+                        self._database.call("post_audit_read_run", run_id=owned.run_id), origin
+                    )
                 show.step_started(step)
-                report = self._one(step, run_id, token, as_of, begun["modes"].get(step.name, "propose"), show)
-                self._log_step(report, run_id=run_id)
+                report = self._one(step, owned, show)
+                self._log_step(report, run_id=owned.run_id)
                 show.step_ended(report)
-            ended = self._database.call("post_audit_apply_finish_run", run_id=run_id, token=token)
+            ended = self._database.call("post_audit_apply_finish_run", **owned.key)
         report_of_run = self._report(ended, origin)
-        _log.info("run.ended", run_id=run_id, state=report_of_run.state, origin=origin, as_of=as_of.isoformat())
+        _log.info(
+            "run.ended",
+            run_id=owned.run_id,
+            state=report_of_run.state,
+            origin=origin,
+            as_of=owned.as_of.isoformat(),
+        )
         return report_of_run
 
     def _finish_interrupted(self, decision_id: int, show: Progress) -> None:
@@ -302,17 +370,19 @@ class Runner:
         except (StateMoved, NotFound) as error:
             _log.warning("decision.unfinished", decision_id=decision_id, error=str(error))
 
-    def _one(  # noqa: PLR0913 - what one step of one run is made of
-        self, step: AnyStep, run_id: int, token: int, as_of: datetime, mode: str, show: Progress
-    ) -> StepReport:
+    def _one(self, step: AnyStep, owned: _OwnedRun, show: Progress) -> StepReport:
         started = time.monotonic()
-        if mode == "paused":
+        if owned.modes.get(step.name) == "paused":
             report = StepReport(step=step.name, title=step.title, state="paused")
         else:
             try:
-                decision = self._decide_and_apply(step, run_id, token, as_of, show, started)
+                decision = self._decide_and_apply(step, owned, show, started)
                 return StepReport(
-                    step=step.name, title=step.title, state="decided", decision=decision, duration_ms=_milliseconds(started)
+                    step=step.name,
+                    title=step.title,
+                    state="decided",
+                    decision=decision,
+                    duration_ms=_milliseconds(started),
                 )
             except (RunLost, ConnectionLost):
                 # Nothing can be recorded either; the next owner of the run does this step again.
@@ -320,33 +390,41 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - one step's failure must not stop the other five
                 report = self._failure(step, error, started)
         self._database.call(
-            "post_audit_apply_step_outcome", run_id=run_id, token=token, step=step.name, state=report.state,
-            error=report.error, duration_ms=report.duration_ms,
+            "post_audit_apply_step_outcome",
+            **owned.key,
+            step=step.name,
+            state=report.state,
+            error=report.error,
+            duration_ms=report.duration_ms,
         )
         return report
 
-    def _decide_and_apply(  # noqa: PLR0913 - as _one
-        self, step: AnyStep, run_id: int, token: int, as_of: datetime, show: Progress, started: float
+    def _decide_and_apply(
+        self, step: AnyStep, owned: _OwnedRun, show: Progress, started: float
     ) -> Mapping[str, Any]:
-        for attempt in (1, 2):
-            decision = step.run(self._database, as_of)
-            try:
-                answer: Any = self._database.call(
-                    "post_audit_apply_decision", run_id=run_id, token=token, step=step.name, decision=decision,
-                    duration_ms=_milliseconds(started), batch=step.batch_size,
-                )
-                break
-            except StateMoved as moved:
-                # Somebody changed the state between reading and writing: look again, once.
-                if attempt == 2:  # noqa: PLR2004 - the second of two
-                    raise
-                _log.info("step.moved", step=step.name, run_id=run_id, why=moved.message)
+        try:
+            answer = self._apply(step, owned, started)
+        except StateMoved as moved:
+            # Somebody changed the state between reading and writing: look again, once.
+            _log.info("step.moved", step=step.name, run_id=owned.run_id, why=moved.message)
+            answer = self._apply(step, owned, started)
         if answer["remaining"]:
             finished: Any = self.carry_out(answer["decision"]["id"], answer["remaining"], show)
             return dict(finished)
         return dict(answer["decision"])
 
-    def _follow(self, run: Any, lease_remaining_ms: int, show: Progress) -> Any:  # noqa: ANN401 - JSON of run_as_json
+    def _apply(self, step: AnyStep, owned: _OwnedRun, started: float) -> Mapping[str, Any]:
+        answer: Any = self._database.call(
+            "post_audit_apply_decision",
+            **owned.key,
+            step=step.name,
+            decision=step.run(self._database, owned.as_of),
+            duration_ms=_milliseconds(started),
+            batch=step.batch_size,
+        )
+        return dict(answer)
+
+    def _follow(self, run: Run, lease_remaining_ms: int, show: Progress) -> Run | None:
         """Wait until another worker's run has ended, and return it; None when its owner is gone."""
         owner = run["owner"]
         show.waiting(_Owner.readable(owner))
@@ -358,14 +436,14 @@ class Runner:
             time.sleep(_FOLLOW_SECONDS)
             now: Any = self._database.call("post_audit_read_run", run_id=run["id"])
             if now["state"] != "running":
-                return now
+                return dict(now)
             if now["lease_expires_at"] != run["lease_expires_at"]:
                 run, owner = now, now["owner"]
                 deadline = time.monotonic() + self._lease.total_seconds()
             elif time.monotonic() > deadline:
                 return None
 
-    def _release(self, run: Any) -> None:  # noqa: ANN401 - JSON of run_as_json
+    def _release(self, run: Run) -> None:
         try:
             self._database.call("post_audit_apply_release_run", run_id=run["id"], token=run["token"])
             _log.info("run.owner_gone", run_id=run["id"], owner=_Owner.readable(run["owner"]))
@@ -381,34 +459,53 @@ class Runner:
         else:
             _log.exception("step.bug", step=step.name, exc_info=error)
             told = {
-                "code": type(error).__name__, "message": f"The step met a fault of the program: {error}",
+                "code": type(error).__name__,
+                "message": f"The step met a fault of the program: {error}",
                 "cure": "The log has the details; please report it.",
             }
-        return StepReport(step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started))
+        return StepReport(
+            step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started)
+        )
 
     def _log_step(self, report: StepReport, *, run_id: int | None) -> None:
         if report.state == "failed" and report.error is not None:
-            _log.error("step.failed", step=report.step, run_id=run_id, duration_ms=report.duration_ms, **report.error)
+            _log.error(
+                "step.failed", step=report.step, run_id=run_id, duration_ms=report.duration_ms, **report.error
+            )
         elif report.decision is not None:
             decision = report.decision
             _log.info(
-                "step.decided", step=report.step, run_id=run_id, decision_id=decision["id"], outcome=decision["outcome"],
-                state=decision["state"], headline=decision["headline"], duration_ms=report.duration_ms,
+                "step.decided",
+                step=report.step,
+                run_id=run_id,
+                decision_id=decision["id"],
+                outcome=decision["outcome"],
+                state=decision["state"],
+                headline=decision["headline"],
+                duration_ms=report.duration_ms,
                 reasons=[reason["code"] for reason in decision["reasons"]],
             )
         else:
             _log.info("step.paused", step=report.step, run_id=run_id)
 
-    def _report(self, run: Any, origin: Literal["started", "resumed", "followed", "finished"]) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
+    def _report(self, run: Any, origin: Origin) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
         titles = {step.name: step.title for step in self._steps}
         status: Any = self._database.call("post_audit_read_status")
         return RunReport(
-            run_id=run["id"], state=run["state"], origin=origin, as_of=datetime.fromisoformat(run["as_of"]),
-            marketplace=status["marketplace"], tick=run["tick"],
+            run_id=run["id"],
+            state=run["state"],
+            origin=origin,
+            as_of=datetime.fromisoformat(run["as_of"]),
+            marketplace=status["marketplace"],
+            tick=run["tick"],
             steps=tuple(
                 StepReport(
-                    step=entry["step"], title=titles.get(entry["step"], entry["step"]), state=entry["state"],
-                    decision=entry["decision"], error=entry["error"], duration_ms=entry["duration_ms"],
+                    step=entry["step"],
+                    title=titles.get(entry["step"], entry["step"]),
+                    state=entry["state"],
+                    decision=entry["decision"],
+                    error=entry["error"],
+                    duration_ms=entry["duration_ms"],
                 )
                 for entry in run["steps"]
             ),
@@ -423,9 +520,13 @@ def _previewed(decision: Decision, step: str, mode: str, as_of: datetime) -> dic
     """A decision as it would be stored, had this not been a dry run."""
     shown: Any = to_json(decision)
     return {
-        **shown, "id": None, "kind": "step", "step": step, "mode": mode, "state": "preview", "as_of": as_of.isoformat(),
+        **shown,
+        "id": None,
+        "kind": "step",
+        "step": step,
+        "mode": mode,
+        "state": "preview",
+        "as_of": as_of.isoformat(),
         "changes": [{**change, "state": "preview"} for change in shown["changes"]],
         "messages": [{**message, "state": "preview"} for message in shown["messages"]],
     }
-
-

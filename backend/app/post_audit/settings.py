@@ -32,34 +32,53 @@ class Settings(BaseSettings):
         env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
-    database_url: Annotated[SecretStr | None, Field(description="a direct PostgreSQL connection; wins over all")] = None
-    supabase_url: Annotated[str | None, Field(description="the project's address, https://….supabase.co")] = None
-    supabase_service_role_key: Annotated[SecretStr | None, Field(description="the project's service key")] = None
-    n8n_webhook_ab_update: Annotated[SecretStr | None, Field(description="n8n's webhook for the active variant")] = None
-    n8n_webhook_scale: Annotated[SecretStr | None, Field(description="n8n's webhook for the daily quotas")] = None
+    database_url: Annotated[
+        SecretStr | None, Field(description="a direct PostgreSQL connection; wins over all")
+    ] = None
+    supabase_url: Annotated[str | None, Field(description="the project's address, https://….supabase.co")] = (
+        None
+    )
+    supabase_service_role_key: Annotated[SecretStr | None, Field(description="the project's service key")] = (
+        None
+    )
+    n8n_webhook_ab_update: Annotated[
+        SecretStr | None, Field(description="n8n's webhook for the active variant")
+    ] = None
+    n8n_webhook_scale: Annotated[
+        SecretStr | None, Field(description="n8n's webhook for the daily quotas")
+    ] = None
     telegram_bot_token: Annotated[SecretStr | None, Field(description="the bot that sends alerts")] = None
     telegram_chat_id: Annotated[str | None, Field(description="the chat that gets the alerts")] = None
 
     data_directory: Annotated[
-        Path, Field(alias="POST_AUDIT_DATA_DIRECTORY", description="where the embedded database keeps its state")
+        Path,
+        Field(alias="POST_AUDIT_DATA_DIRECTORY", description="where the embedded database keeps its state"),
     ] = project_folder() / ".post_audit"
     log_file: Annotated[
         Path, Field(alias="POST_AUDIT_LOG_FILE", description="the log, one JSON object a line")
     ] = project_folder() / "backend" / "logs" / "post_audit_protocol.log"
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(alias="POST_AUDIT_LOG_LEVEL", description="how much is logged")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Field(alias="POST_AUDIT_LOG_LEVEL", description="how much is logged"),
     ] = "INFO"
     lease_seconds: Annotated[
         int,
         Field(
-            alias="POST_AUDIT_LEASE_SECONDS", ge=5, le=3600,
+            alias="POST_AUDIT_LEASE_SECONDS",
+            ge=5,
+            le=3600,
             description="after how long without a sign of life another worker may take over a run",
         ),
     ] = 30
     inbox: Annotated[
-        Path, Field(alias="POST_AUDIT_INBOX", description="a folder whose audit files are taken in before each run")
+        Path,
+        Field(
+            alias="POST_AUDIT_INBOX", description="a folder whose audit files are taken in before each run"
+        ),
     ] = project_folder() / "audit-inbox"
-    port: Annotated[int, Field(alias="POST_AUDIT_PORT", ge=1, le=65535, description="the port of the API")] = 8000
+    port: Annotated[
+        int, Field(alias="POST_AUDIT_PORT", ge=1, le=65535, description="the port of the API")
+    ] = 8000
 
     @field_validator("supabase_url")
     @classmethod
@@ -93,7 +112,8 @@ def load_settings() -> Settings:
         first = error.errors(include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
         raise InvalidSetting(
-            f"The setting {name} cannot be used: {first['msg']}.", cure="Correct it in the environment or in .env."
+            f"The setting {name} cannot be used: {first['msg']}.",
+            cure="Correct it in the environment or in .env.",
         ) from None
     except UnicodeDecodeError:
         raise InvalidSetting("The file .env is not UTF-8 text.", cure="Save it as UTF-8.") from None

@@ -128,7 +128,7 @@ class Decision:
     Without it, one moved subject refuses them all (`StateMoved`), and there may be at most one batch of them.
 
     `final_because` says why the decision cannot be taken back (undoing a repair would restore a false number);
-    empty when it can.
+    empty when it can. `hold_days` is for how long the same is not done again after it was taken back.
     """
 
     outcome: Outcome
@@ -141,6 +141,7 @@ class Decision:
     next: str = ""
     independent: bool = False
     final_because: str = ""
+    hold_days: int = 7
 
     def __post_init__(self) -> None:
         """Refuse a decision that cannot be explained or that contradicts itself."""

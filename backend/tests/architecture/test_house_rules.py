@@ -83,13 +83,19 @@ def patches(tree: ast.Module) -> list[str]:
 def unexported(tree: ast.Module, *, may_reexport: bool) -> list[str]:
     """How `__all__` and the public names of a module disagree; nothing when they agree.
 
-    Only a package's `__init__` offers what it imported.
+    Only a package's `__init__` offers what it imported. A command or a route (`@app.command()`,
+    `@router.get(...)`) is offered by what it is registered with, not by its name.
     """
     defined: set[str] = set()
     imported: set[str] = set()
     exported: list[str] = []
     for node in tree.body:
         match node:
+            case (
+                ast.FunctionDef(decorator_list=[ast.Call(func=ast.Attribute())])
+                | ast.AsyncFunctionDef(decorator_list=[ast.Call(func=ast.Attribute())])
+            ):
+                pass
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 defined.add(name)
             case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
@@ -187,6 +193,8 @@ def test_a_disagreement_about_public_names_is_found(text: str, *, may_reexport: 
     [
         ("_LIMIT = 1\ndef _help(): ...", False),
         ("KindT = TypeVar('KindT')", False),
+        ("@router.get('/health')\ndef health(): ...", False),
+        ("@router.get('/health')\nasync def health(): ...", False),
         ("TOO_FEW: Final = ReasonCode('planted.too_few', 'Too few.')", False),
         ("from a import b\n__all__ = ['b']", True),
         ("from a import b\nX = b()\n__all__ = ['X']", False),

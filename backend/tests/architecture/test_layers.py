@@ -18,7 +18,8 @@ LAYERS: Final[list[list[str]]] = [
 """The names on each line, top line first, from the contract itself."""
 
 DESIGNED: Final = [
-    ["cli", "web"],
+    ["cli"],
+    ["web"],
     ["protocol"],
     ["compose"],
     ["engine"],

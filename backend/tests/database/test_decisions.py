@@ -7,11 +7,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support import decisions
 
 from app.post_audit.errors import NotFound, StateMoved
 from app.post_audit.ports import Database
 from app.post_audit.step import Change, Channel, Decision, Message, Outcome
+from tests.support import decisions
 
 pytestmark = pytest.mark.database
 
@@ -68,7 +68,9 @@ def test_a_declined_proposal_is_held(database: Database, connection: psycopg.Con
         "post_audit_apply_rejection", decision_id=decision["id"], actor=decisions.ACTOR, hold_days=3
     )
     assert (answer["decision"]["state"], quota(connection)) == ("rejected", 20_000)
-    held = connection.execute("SELECT subject, undone, until - now() > '2 days' FROM post_audit.holds").fetchall()
+    held = connection.execute(
+        "SELECT subject, undone, until - now() > '2 days' FROM post_audit.holds"
+    ).fetchall()
     assert held == [("capacity:sms", decisions.capacity(30_000), True)]
 
 
@@ -132,7 +134,11 @@ def test_independent_changes_leave_out_only_what_moved(
         independent=True,
         changes=(
             Change(subject="capacity:sms", before=decisions.capacity(1), after=decisions.capacity(30_000)),
-            Change(subject="capacity:whatsapp", before=decisions.capacity(20_000), after=decisions.capacity(30_000)),
+            Change(
+                subject="capacity:whatsapp",
+                before=decisions.capacity(20_000),
+                after=decisions.capacity(30_000),
+            ),
         ),
     )
     decision = decisions.decide(database, both, tick="1")
@@ -140,21 +146,30 @@ def test_independent_changes_leave_out_only_what_moved(
     assert (quota(connection), quota(connection, "whatsapp")) == (20_000, 30_000)
 
 
-def test_a_long_decision_is_carried_out_in_batches(database: Database, connection: psycopg.Connection) -> None:
+def test_a_long_decision_is_carried_out_in_batches(
+    database: Database, connection: psycopg.Connection
+) -> None:
     decisions.arm(database)
     ladder = Decision(
         outcome=Outcome.ACT,
         headline="Climbed.",
         reasons=(decisions.reason(),),
         changes=tuple(
-            Change(subject="capacity:sms", before=decisions.capacity(rung), after=decisions.capacity(rung + 1))
+            Change(
+                subject="capacity:sms", before=decisions.capacity(rung), after=decisions.capacity(rung + 1)
+            )
             for rung in range(20_000, 20_007)
         ),
         messages=(Message(channel=Channel.TELEGRAM, subject="ladder", payload={"text": "At the top."}),),
     )
     run_id, token = decisions.begin(database, tick="1")
     answer: Any = database.call(
-        "post_audit_apply_decision", run_id=run_id, token=token, step="infrastructure", decision=ladder, batch=3
+        "post_audit_apply_decision",
+        run_id=run_id,
+        token=token,
+        step="infrastructure",
+        decision=ladder,
+        batch=3,
     )
     assert (answer["remaining"], answer["decision"]["state"], quota(connection)) == (4, "applying", 20_003)
     assert outbox(connection) == []
@@ -182,10 +197,16 @@ class TestUndo:
 
     def test_restores_and_tells_and_holds(self, database: Database, connection: psycopg.Connection) -> None:
         decisions.arm(database)
-        before = connection.execute("SELECT to_jsonb(c) - '{version,updated_at}'::text[] FROM public.infrastructure_config c ORDER BY id").fetchall()
+        before = connection.execute(
+            "SELECT to_jsonb(c) - '{version,updated_at}'::text[] FROM public.infrastructure_config c ORDER BY id"
+        ).fetchall()
         decision = decisions.decide(database, decisions.raise_quota(20_000, 30_000), tick="1")
-        answer: Any = database.call("post_audit_apply_undo", decision_id=decision["id"], actor=decisions.ACTOR)
-        after = connection.execute("SELECT to_jsonb(c) - '{version,updated_at}'::text[] FROM public.infrastructure_config c ORDER BY id").fetchall()
+        answer: Any = database.call(
+            "post_audit_apply_undo", decision_id=decision["id"], actor=decisions.ACTOR
+        )
+        after = connection.execute(
+            "SELECT to_jsonb(c) - '{version,updated_at}'::text[] FROM public.infrastructure_config c ORDER BY id"
+        ).fetchall()
         assert after == before
         # the raise had not left yet, so it is superseded and only the undo will be sent
         assert outbox(connection) == [
@@ -223,7 +244,9 @@ class TestUndo:
     ) -> None:
         decisions.arm(database)
         decision = decisions.decide(database, decisions.raise_quota(20_000, 30_000), tick="1")
-        connection.execute("UPDATE public.infrastructure_config SET daily_quota = 50000 WHERE channel = 'sms'")
+        connection.execute(
+            "UPDATE public.infrastructure_config SET daily_quota = 50000 WHERE channel = 'sms'"
+        )
         with pytest.raises(StateMoved, match="has changed"):
             database.call("post_audit_apply_undo", decision_id=decision["id"], actor=decisions.ACTOR)
         assert quota(connection) == 50_000
@@ -273,7 +296,9 @@ class TestUndo:
 
 
 def test_a_demonstration_sends_nothing(database: Database, connection: psycopg.Connection) -> None:
-    connection.execute("UPDATE post_audit.marketplace SET kind = 'demonstration', as_of = '2025-11-09' WHERE id = 1")
+    connection.execute(
+        "UPDATE post_audit.marketplace SET kind = 'demonstration', as_of = '2025-11-09' WHERE id = 1"
+    )
     decisions.arm(database)
     decisions.decide(database, decisions.raise_quota(20_000, 30_000), tick="1")
     assert [row[3] for row in outbox(connection)] == ["demonstration"]

@@ -7,23 +7,25 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.support import decisions
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.errors import RunLost
 from app.post_audit.ports import Database
+from tests.support import decisions
 
 pytestmark = pytest.mark.database
 
 
-def ask(database: Database, tick: str, owner: str, lease_seconds: int = 30) -> Any:
-    return database.call(
+def ask(database: Database, tick: str, owner: str, lease_seconds: int = 30) -> dict[str, Any]:
+    answer: Any = database.call(
         "post_audit_apply_begin_run", tick=tick, owner=owner, lease_seconds=lease_seconds
     )
 
 
 def let_the_lease_expire(connection: psycopg.Connection) -> None:
-    connection.execute("UPDATE post_audit.runs SET lease_expires_at = now() - interval '1 second' WHERE state = 'running'")
+    connection.execute(
+        "UPDATE post_audit.runs SET lease_expires_at = now() - interval '1 second' WHERE state = 'running'"
+    )
 
 
 def test_a_second_worker_is_told_who_is_at_it(database: Database) -> None:

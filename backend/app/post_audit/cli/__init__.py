@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-import click
+import typer
 from rich.console import Console
 
 from app.post_audit.cli.commands import app
@@ -27,12 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         code: Any = app(args=given, prog_name="post-audit", standalone_mode=False)
     except PostAuditError as error:
         return _tell(error, as_json=as_json)
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "post-audit"
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        where = "post-audit" if context is None else context.command_path
         return _tell(InputError(error.format_message(), cure=f"See: {where} --help"), as_json=as_json)
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         return ended.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         Console(stderr=True).print("Stopped. What was decided is kept; run again to go on.")
         return _INTERRUPTED
     except BrokenPipeError:

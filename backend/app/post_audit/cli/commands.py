@@ -37,10 +37,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide only; change nothing.")]
-Identifier = Annotated[int, typer.Argument(metavar="ID", help="The decision's number, as reports show it.")]
-StepName = Annotated[str, typer.Argument(metavar="STEP", help="The step's name, as `post-audit status` shows it.")]
+_AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else there.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide only; change nothing.")]
+_Identifier = Annotated[int, typer.Argument(metavar="ID", help="The decision's number, as reports show it.")]
+_StepName = Annotated[
+    str, typer.Argument(metavar="STEP", help="The step's name, as `post-audit status` shows it.")
+]
 
 _out = Console(highlight=False, soft_wrap=False)
 
@@ -103,13 +107,13 @@ def _run(names: list[str] | None, *, dry_run: bool, as_json: bool) -> int:
 
 
 @app.command()
-def run(dry_run: DryRun = False, as_json: AsJson = False) -> int:
+def run(dry_run: _DryRun = False, as_json: _AsJson = False) -> int:
     """Run the six steps once, and print what was decided and why."""
     return _run(None, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
-def step(name: StepName, dry_run: DryRun = False, as_json: AsJson = False) -> int:
+def step(name: _StepName, dry_run: _DryRun = False, as_json: _AsJson = False) -> int:
     """Run one step alone."""
     return _run([name], dry_run=dry_run, as_json=as_json)
 
@@ -117,10 +121,11 @@ def step(name: StepName, dry_run: DryRun = False, as_json: AsJson = False) -> in
 @app.command()
 def schedule(
     interval_hours: Annotated[float, typer.Option(min=0.001, help="Hours from one run to the next.")] = 2,
-    as_json: AsJson = False,
+    as_json: _AsJson = False,
 ) -> int:
     """Run now and then every two hours, until stopped (Ctrl-C or SIGTERM)."""
     with build(terminal_level=logging.INFO) as application:
+
         def show(report: RunReport) -> None:
             _report_run(application, report, as_json=as_json)
 
@@ -140,7 +145,7 @@ def serve(
 
 
 @app.command()
-def migrate(as_json: AsJson = False) -> int:
+def migrate(as_json: _AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
     place = open_connection(load_settings())
     try:
@@ -158,7 +163,7 @@ def migrate(as_json: AsJson = False) -> int:
 
 
 @app.command()
-def status(as_json: AsJson = False) -> int:
+def status(as_json: _AsJson = False) -> int:
     """Name the database, each step's mode, the last run, and what waits."""
     with build() as application:
         now: Any = application.database.call("post_audit_read_status")
@@ -174,15 +179,28 @@ def _print_status(document: dict[str, Any]) -> None:
     rows = Table.grid(padding=(0, 3))
     rows.add_column(style="dim")
     rows.add_column()
-    rows.add_row("database", Text(f"{document['database']} · {document['marketplace']} · schema {document['schema_version']}"))
+    rows.add_row(
+        "database",
+        Text(f"{document['database']} · {document['marketplace']} · schema {document['schema_version']}"),
+    )
     last = document["last_run"]
     if last is None:
         rows.add_row("last run", "none yet: post-audit run")
     else:
-        rows.add_row("last run", Text(f"{last['id']}, {last['state']}, begun {ist(_moment(last['started_at']))}"))
+        rows.add_row(
+            "last run", Text(f"{last['id']}, {last['state']}, begun {ist(_moment(last['started_at']))}")
+        )
     for name, mode in document["modes"].items():
-        rows.add_row(name, {"act": "acts", "propose": "proposes (post-audit arm " + name + ")", "paused": "paused"}[mode])
-    rows.add_row("waiting", f"{count(document['waiting'])} decisions wait for you" if document["waiting"] else "nothing waits for you")
+        rows.add_row(
+            name,
+            {"act": "acts", "propose": "proposes (post-audit arm " + name + ")", "paused": "paused"}[mode],
+        )
+    rows.add_row(
+        "waiting",
+        f"{count(document['waiting'])} decisions wait for you"
+        if document["waiting"]
+        else "nothing waits for you",
+    )
     messages = ", ".join(f"{count(number)} {state}" for state, number in document["outbox"].items())
     rows.add_row("messages", messages or "none")
     for role in document["bindings_needed"]:
@@ -203,7 +221,7 @@ def decisions(
     waiting: Annotated[bool, typer.Option("--waiting", help="Only what waits for approval.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 20,
     before: Annotated[int | None, typer.Option(help="Only those before this number (the next page).")] = None,
-    as_json: AsJson = False,
+    as_json: _AsJson = False,
 ) -> int:
     """List decisions, newest first, or show one with its reasons and numbers."""
     with build() as application:
@@ -224,8 +242,11 @@ def decisions(
     table.add_column("decision")
     for decision in found:
         table.add_row(
-            str(decision["id"]), ist(_moment(decision["decided_at"])), decision["step"],
-            decision["state"], Text(decision["headline"]),
+            str(decision["id"]),
+            ist(_moment(decision["decided_at"])),
+            decision["step"],
+            decision["state"],
+            Text(decision["headline"]),
         )
     _out.print(table)
     return 0
@@ -238,13 +259,19 @@ def _show_decision(application: Application, identifier: int, *, as_json: bool) 
     if as_json:
         _print_json(found)
         return 0
-    _out.print(Text(f"Decision {identifier} · {found['step']} · {found['state']} · {ist(_moment(found['decided_at']))} · {found['actor']}", style="dim"))
+    _out.print(
+        Text(
+            f"Decision {identifier} · {found['step']} · {found['state']}"
+            f" · {ist(_moment(found['decided_at']))} · {found['actor']}",
+            style="dim",
+        )
+    )
     _out.print(Text(found["headline"], style="bold"))
     _out.print(decision_view(found, with_numbers=True))
     return 0
 
 
-Subjects = Annotated[
+_Subjects = Annotated[
     list[str] | None, typer.Option("--subject", help="Only this subject of the decision; may be repeated.")
 ]
 
@@ -253,7 +280,9 @@ def _settle(function: str, identifier: int, *, as_json: bool, **arguments: objec
     """Approve, reject or undo, carry out what is left in batches, and show the decision that came of it."""
     with build() as application:
         with _progress() as bars:
-            answer: Any = application.database.call(function, decision_id=identifier, actor=_person(), **arguments)
+            answer: Any = application.database.call(
+                function, decision_id=identifier, actor=_person(), **arguments
+            )
             decision = answer["decision"]
             if answer["remaining"]:
                 decision = application.runner.carry_out(decision["id"], answer["remaining"], bars)
@@ -262,16 +291,18 @@ def _settle(function: str, identifier: int, *, as_json: bool, **arguments: objec
 
 
 @app.command()
-def approve(identifier: Identifier, subject: Subjects = None, as_json: AsJson = False) -> int:
+def approve(identifier: _Identifier, subject: _Subjects = None, as_json: _AsJson = False) -> int:
     """Carry out what a decision proposes."""
     return _settle("post_audit_apply_approval", identifier, as_json=as_json, subjects=subject or None)
 
 
 @app.command()
 def reject(
-    identifier: Identifier,
-    hold_days: Annotated[int, typer.Option(min=0, help="For how many days the same is not proposed again.")] = 7,
-    as_json: AsJson = False,
+    identifier: _Identifier,
+    hold_days: Annotated[
+        int | None, typer.Option(min=0, help="For how many days the same is not proposed again.")
+    ] = None,
+    as_json: _AsJson = False,
 ) -> int:
     """Decline what a decision proposes."""
     return _settle("post_audit_apply_rejection", identifier, as_json=as_json, hold_days=hold_days)
@@ -279,10 +310,12 @@ def reject(
 
 @app.command()
 def undo(
-    identifier: Identifier,
-    subject: Subjects = None,
-    hold_days: Annotated[int, typer.Option(min=0, help="For how many days the same is not done again.")] = 7,
-    as_json: AsJson = False,
+    identifier: _Identifier,
+    subject: _Subjects = None,
+    hold_days: Annotated[
+        int | None, typer.Option(min=0, help="For how many days the same is not done again.")
+    ] = None,
+    as_json: _AsJson = False,
 ) -> int:
     """Take a decision back: restore the former values, tell the receivers, and hold."""
     return _settle(
@@ -293,48 +326,68 @@ def undo(
 def _set_mode(name: str, mode: str, *, as_json: bool) -> int:
     with build() as application:
         application.runner.step(name)
-        answer: Any = application.database.call("post_audit_apply_mode", step=name, mode=mode, actor=_person())
+        answer: Any = application.database.call(
+            "post_audit_apply_mode", step=name, mode=mode, actor=_person()
+        )
     if as_json:
         _print_json(answer)
     else:
-        _out.print({"act": f"{name} acts from the next run on.", "propose": f"{name} proposes and waits for approval.",
-                    "paused": f"{name} is paused. Wake it: post-audit arm {name}"}[mode])
+        _out.print(
+            {
+                "act": f"{name} acts from the next run on.",
+                "propose": f"{name} proposes and waits for approval.",
+                "paused": f"{name} is paused. Wake it: post-audit arm {name}",
+            }[mode]
+        )
     return 0
 
 
 @app.command()
 def arm(
-    name: StepName,
+    name: _StepName,
     propose: Annotated[bool, typer.Option("--propose", help="Only propose, and wait for approval.")] = False,
-    as_json: AsJson = False,
+    as_json: _AsJson = False,
 ) -> int:
     """Let a step act by itself."""
     return _set_mode(name, "propose" if propose else "act", as_json=as_json)
 
 
 @app.command()
-def pause(name: StepName, as_json: AsJson = False) -> int:
+def pause(name: _StepName, as_json: _AsJson = False) -> int:
     """Let a step rest."""
     return _set_mode(name, "paused", as_json=as_json)
 
 
 @app.command()
 def bind(
-    role: Annotated[str | None, typer.Argument(help="The role, for example suppliers; all are listed when not given.")] = None,
+    role: Annotated[
+        str | None, typer.Argument(help="The role, for example suppliers; all are listed when not given.")
+    ] = None,
     relation: Annotated[str | None, typer.Argument(help="Your table or view, with its schema.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, for each column of another name; may be repeated.")] = None,
-    as_json: AsJson = False,
+    column: Annotated[
+        list[str] | None, typer.Option(help="OURS=THEIRS, for each column of another name; may be repeated.")
+    ] = None,
+    as_json: _AsJson = False,
 ) -> int:
     """Point a role at a table of your own, or list what each role is bound to."""
     if (role is None) != (relation is None):
-        raise InputError("A binding needs a role and a table.", cure="For example: post-audit bind suppliers public.companies --column name=title")
+        raise InputError(
+            "A binding needs a role and a table.",
+            cure="For example: post-audit bind suppliers public.companies --column name=title",
+        )
     with build() as application:
         if role is None:
             found: Any = application.database.call("post_audit_read_bindings")
         else:
-            found = [application.database.call(
-                "post_audit_apply_binding", role=role, relation=relation, columns=_mapping(column or []), actor=_person()
-            )]
+            found = [
+                application.database.call(
+                    "post_audit_apply_binding",
+                    role=role,
+                    relation=relation,
+                    columns=_mapping(column or []),
+                    actor=_person(),
+                )
+            ]
     if as_json:
         _print_json({"bindings": found})
         return 0
@@ -343,7 +396,8 @@ def bind(
         table.add_column(title)
     for item in found:
         table.add_row(
-            item["role"], item["relation"] if item["bound"] else f"needed: post-audit bind {item['role']} SCHEMA.TABLE",
+            item["role"],
+            item["relation"] if item["bound"] else f"needed: post-audit bind {item['role']} SCHEMA.TABLE",
             Text(encode(item["columns"]) if item["columns"] else ""),
         )
     _out.print(table)
@@ -355,6 +409,8 @@ def _mapping(columns: list[str]) -> dict[str, str]:
     for item in columns:
         ours, equals, theirs = item.partition("=")
         if not (ours and equals and theirs):
-            raise InputError(f"--column {item} is not OURS=THEIRS.", cure="For example: --column name=company_name")
+            raise InputError(
+                f"--column {item} is not OURS=THEIRS.", cure="For example: --column name=company_name"
+            )
         mapping[ours] = theirs
     return mapping

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType
+from rich.json import JSON
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +53,7 @@ def _standing_of(decision: Mapping[str, Any]) -> str:
             return str(outcome)
 
 
-def _value(value: object) -> str:
+def _value(value: object) -> str:  # noqa: PLR0911 - one line a type, nothing else
     match value:
         case bool():
             return "yes" if value else "no"
@@ -88,40 +89,44 @@ def decision_view(decision: Mapping[str, Any], *, with_numbers: bool = False) ->
     rows.add_column()
     for reason in decision["reasons"]:
         rows.add_row("", Text(str(reason["text"])))
-    changes = decision["changes"]
-    total = sum(decision["counts"].values()) if "counts" in decision else len(changes)
-    for change in changes[:_SHOWN_CHANGES]:
-        label = {"applied": "changed", "proposed": "waits", "undone": "undone", "preview": "would"}.get(
-            change["state"], change["state"]
-        )
-        rows.add_row(label, Text(what_changed(change)))
-        if change["needs_approval"] and change["state"] == "proposed":
-            rows.add_row("", Text(str(change["needs_approval"]["text"]), style="dim"))
-    if total > _SHOWN_CHANGES and changes:
-        rows.add_row("", Text(f"and {count(total - _SHOWN_CHANGES)} more: post-audit decisions {decision['id']}", style="dim"))
-    for message in decision["messages"]:
-        state = {"pending": "to be sent", "shown": "shown only", "demonstration": "not sent: demonstration"}.get(
-            message["state"], message["state"]
-        )
-        rows.add_row("message", Text(f"{message['channel']} · {message['subject']} ({state})"))
-    if decision["id"] is not None:
-        if any(change["state"] == "proposed" for change in changes):
-            rows.add_row("approve", Text(f"post-audit approve {decision['id']}   or: post-audit reject {decision['id']}"))
-        if any(change["state"] == "applied" for change in changes):
-            if decision["final_because"]:
-                rows.add_row("undo", Text(f"not offered: {decision['final_because']}"))
-            else:
-                rows.add_row("undo", Text(f"post-audit undo {decision['id']}"))
-    if decision.get("next"):
-        rows.add_row("next", Text(str(decision["next"])))
+    for label, text in (*_change_rows(decision), *_message_rows(decision), *_command_rows(decision)):
+        rows.add_row(label, Text(text))
     if not with_numbers:
         return rows
-    numbers = Table.grid(padding=(0, 2))
-    numbers.add_column(style="dim")
-    numbers.add_column()
-    for name, value in decision["numbers"].items():
-        numbers.add_row(str(name).replace("_", " "), Text(_value(value) if not isinstance(value, dict) else str(value)))
-    return Group(rows, Text(""), numbers)
+    numbers = JSON.from_data(decision["numbers"], indent=2) if decision["numbers"] else Text("no numbers")
+    return Group(rows, Text("\nnumbers", style="dim"), numbers)
+
+
+def _change_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    labels = {"applied": "changed", "proposed": "waits", "preview": "would"}
+    changes = decision["changes"]
+    for change in changes[:_SHOWN_CHANGES]:
+        yield labels.get(change["state"], change["state"]), what_changed(change)
+        if change["needs_approval"] and change["state"] in {"proposed", "preview"}:
+            yield "", str(change["needs_approval"]["text"])
+    total = sum(decision["counts"].values()) if "counts" in decision else len(changes)
+    if total > _SHOWN_CHANGES:
+        where = f": post-audit decisions {decision['id']}" if decision["id"] is not None else ""
+        yield "", f"and {count(total - _SHOWN_CHANGES)} more{where}"
+
+
+def _message_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    states = {"pending": "to be sent", "shown": "shown only", "demonstration": "not sent: demonstration"}
+    for message in decision["messages"][:_SHOWN_CHANGES]:
+        state = states.get(message["state"], message["state"])
+        yield "message", f"{message['channel']} · {message['subject']} ({state})"
+
+
+def _command_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    number = decision["id"]
+    states = {change["state"] for change in decision["changes"]}
+    if number is not None and "proposed" in states:
+        yield "approve", f"post-audit approve {number}   or: post-audit reject {number}"
+    if number is not None and "applied" in states:
+        final = decision["final_because"]
+        yield "undo", f"not offered: {final}" if final else f"post-audit undo {number}"
+    if decision.get("next"):
+        yield "next", str(decision["next"])
 
 
 def print_run(console: Console, report: RunReport, *, place: str, is_embedded: bool) -> None:
@@ -133,7 +138,9 @@ def print_run(console: Console, report: RunReport, *, place: str, is_embedded: b
         title.append(f"Run {report.run_id}", style="bold")
         title.append(
             {
-                "started": "", "resumed": " · resumed after an interruption", "followed": " · made by another process",
+                "started": "",
+                "resumed": " · resumed after an interruption",
+                "followed": " · made by another process",
                 "finished": " · already made",
             }[report.origin]
         )
@@ -162,7 +169,11 @@ def _print_step(console: Console, step: StepReport) -> None:
         headline.append(str(step.error["message"]), style="red")
     else:
         headline.append("This step is paused.")
-    identity = f"decision {step.decision['id']} · " if step.decision is not None and step.decision["id"] is not None else ""
+    identity = (
+        f"decision {step.decision['id']} · "
+        if step.decision is not None and step.decision["id"] is not None
+        else ""
+    )
     headline.append(f"  ({identity}{standing} · {step.duration_ms / 1000:.1f} s)", style="dim")
     console.print(headline)
     if step.decision is not None:
@@ -177,19 +188,23 @@ def _print_step(console: Console, step: StepReport) -> None:
 def _print_end(console: Console, report: RunReport, *, is_embedded: bool) -> None:
     failed = [step.title for step in report.steps if step.state == "failed"]
     waiting = [
-        step for step in report.steps
-        if step.decision is not None and any(change["state"] == "proposed" for change in step.decision["changes"])
+        step
+        for step in report.steps
+        if step.decision is not None
+        and any(change["state"] == "proposed" for change in step.decision["changes"])
     ]
     if failed:
         done = len(report.steps) - len(failed)
-        console.print(Text(f"{', '.join(failed)} failed; {done} of {len(report.steps)} steps finished.", style="bold red"))
-    if waiting:
-        console.print(Text(f"{len(waiting)} of these decisions wait for you."))
-    modes = {step.decision["mode"] for step in report.steps if step.decision is not None}
-    if "propose" in modes and not is_embedded and report.origin != "preview":
         console.print(
             Text(
-                "Steps only propose until you arm them: post-audit arm STEP "
-                f"({', '.join(s.step for s in report.steps if s.decision is not None and s.decision['mode'] == 'propose')})."
+                f"{', '.join(failed)} failed; {done} of {len(report.steps)} steps finished.", style="bold red"
             )
         )
+    if waiting:
+        console.print(Text(f"{len(waiting)} of these decisions wait for you."))
+    proposing = [
+        step.step for step in report.steps if step.decision is not None and step.decision["mode"] == "propose"
+    ]
+    if proposing and not is_embedded and report.origin != "preview":
+        names = ", ".join(proposing)
+        console.print(Text(f"Steps only propose until you arm them: post-audit arm STEP ({names})."))

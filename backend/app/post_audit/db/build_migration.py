@@ -1,7 +1,7 @@
 """Builds the one file that users apply from `supabase/schemas/*.sql`, and checks that it is up to date.
 
-    python -m app.post_audit.db.build_migration           writes it
-    python -m app.post_audit.db.build_migration --check   exits 1 when it differs from its parts
+python -m app.post_audit.db.build_migration           writes it
+python -m app.post_audit.db.build_migration --check   exits 1 when it differs from its parts
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ BEGIN;
 
 def build(schemas: Path) -> str:
     """Put the parts together, in the order of their names, inside one transaction."""
-    parts = [_HEAD]
-    for path in sorted(schemas.glob("*.sql")):
-        parts.append(f"\n-- ---- {path.name} ----\n\n{path.read_text(encoding='utf-8').rstrip()}\n")
-    parts.append("\nCOMMIT;\n")
-    return "".join(parts)
+    parts = (
+        f"\n-- ---- {path.name} ----\n\n{path.read_text(encoding='utf-8').rstrip()}\n"
+        for path in sorted(schemas.glob("*.sql"))
+    )
+    return "".join((_HEAD, *parts, "\nCOMMIT;\n"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -39,11 +39,6 @@ def needs_migration(conninfo: str) -> bool:
         found = connection.execute("SELECT to_regclass('post_audit.schema_version') IS NOT NULL").fetchone()
         if found is None or not found[0]:
             return True
-        has_digest = connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = 'post_audit.schema_version'::regclass AND attname = 'digest')"
-        ).fetchone()
-        if has_digest is None or not has_digest[0]:
-            return True
         row = connection.execute("SELECT digest FROM post_audit.schema_version").fetchone()
     return row is None or row[0] != migration_digest()
 

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
     from app.post_audit.ports import JSON
 
-__all__ = ["PsycopgDatabase", "connect", "translate"]
+__all__ = [
+    "CONNECT_TIMEOUT_SECONDS",
+    "LOCK_TIMEOUT_MILLISECONDS",
+    "STATEMENT_TIMEOUT_MILLISECONDS",
+    "PsycopgDatabase",
+    "connect",
+    "translate",
+]
 
 # A wrong address is to be known within 5 s.
 CONNECT_TIMEOUT_SECONDS: Final = 4
@@ -37,9 +44,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 4
 STATEMENT_TIMEOUT_MILLISECONDS: Final = 8_000
 LOCK_TIMEOUT_MILLISECONDS: Final = 4_000
 
-_LIMITS = (
-    "SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true)"
-)
+_LIMITS = "SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true)"
 
 _SIGNATURES = """
 SELECT p.proname, p.provolatile = 's',
@@ -153,7 +158,8 @@ class PsycopgDatabase:
         statement = sql.SQL("SELECT public.{}({})::text").format(
             sql.Identifier(function),
             sql.SQL(", ").join(
-                sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name])) for name in arguments
+                sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name]))
+                for name in arguments
             ),
         )
         values = [_as_text(types[name], value) for name, value in arguments.items()]
@@ -185,7 +191,8 @@ class PsycopgDatabase:
         except PoolTimeout:
             connect(self._conninfo).close()
             raise ConnectionLost(
-                "All database connections are busy.", cure="Run again; if it stays, look for a stuck transaction."
+                "All database connections are busy.",
+                cure="Run again; if it stays, look for a stuck transaction.",
             ) from None
         except psycopg.Error as error:
             raise translate(error) from error
@@ -194,7 +201,9 @@ class PsycopgDatabase:
         if self._signatures is None or function not in self._signatures:
             with self._connection() as connection:
                 rows = connection.execute(_SIGNATURES).fetchall()
-            self._signatures = {name: (stable, dict(zip(names, types, strict=True))) for name, stable, names, types in rows}
+            self._signatures = {
+                name: (stable, dict(zip(names, types, strict=True))) for name, stable, names, types in rows
+            }
             if "post_audit_read_status" not in self._signatures:
                 raise NotMigrated(
                     f"The database {self._place} does not have the protocol's tables and functions.",
@@ -202,7 +211,8 @@ class PsycopgDatabase:
                 )
         if function not in self._signatures:
             raise FunctionMissing(
-                f"The database has no function {function}.", cure="Apply the migration again: post-audit migrate."
+                f"The database has no function {function}.",
+                cure="Apply the migration again: post-audit migrate.",
             )
         return self._signatures[function]
 
@@ -221,5 +231,3 @@ def _as_text(type_name: str, value: object) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     return str(value)
-
-

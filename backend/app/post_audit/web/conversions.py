@@ -12,7 +12,7 @@ from app.post_audit.steps.conversions import STEP
 from app.post_audit.steps.conversions.stats import stats
 from app.post_audit.web.context import DatabaseOfRequest
 
-__all__ = ["router"]
+__all__ = ["DataPoint", "Stats", "VariantStats", "router"]
 
 router = APIRouter(prefix="/api/admin/ab-test", tags=["conversions"])
 
@@ -52,7 +52,9 @@ class Stats(BaseModel):
 def ab_test_stats(
     database: DatabaseOfRequest,
     hours: Annotated[int, Query(ge=1, le=24 * 366, description="how far back the data points reach")] = 24,
-    experiment: Annotated[str | None, Query(description="the experiment's id; the first when not given")] = None,
+    experiment: Annotated[
+        str | None, Query(description="the experiment's id; the first when not given")
+    ] = None,
 ) -> Stats:
     """Tell of an experiment's variants, the active one, and the winner once there is one."""
     status: Any = database.call("post_audit_read_status")

@@ -16,7 +16,9 @@ _log = get_logger(__name__)
 
 
 def _answer(status: int, code: str, message: str, cure: str = "") -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": redact(message), "cure": redact(cure)}}, status_code=status)
+    return JSONResponse(
+        {"error": {"code": code, "message": redact(message), "cure": redact(cure)}}, status_code=status
+    )
 
 
 async def _ours(_request: Request, error: Exception) -> JSONResponse:
@@ -33,12 +35,19 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    return _answer(error.status_code, "HttpError", str(error.detail), "See /docs for the addresses there are.")
+    return _answer(
+        error.status_code, "HttpError", str(error.detail), "See /docs for the addresses there are."
+    )
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
     _log.exception("web.bug", path=request.url.path, exc_info=error)
-    return _answer(500, "InternalError", "The program met a fault of its own.", "The log has the details; please report it.")
+    return _answer(
+        500,
+        "InternalError",
+        "The program met a fault of its own.",
+        "The log has the details; please report it.",
+    )
 
 
 def add_error_handlers(app: FastAPI) -> None:

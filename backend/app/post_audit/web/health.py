@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from app.post_audit.errors import PostAuditError
 from app.post_audit.web.context import DatabaseOfRequest
 
-__all__ = ["router"]
+__all__ = ["Health", "Readiness", "router"]
 
 router = APIRouter(tags=["state"])
 
@@ -45,7 +45,12 @@ def ready(database: DatabaseOfRequest, response: Response) -> Readiness:
     except PostAuditError as error:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return Readiness(ready=False, database=database.describe(), why=[str(error)])
-    why = [f"The role {role} has no table: post-audit bind {role} SCHEMA.TABLE" for role in now["bindings_needed"]]
+    why = [
+        f"The role {role} has no table: post-audit bind {role} SCHEMA.TABLE"
+        for role in now["bindings_needed"]
+    ]
     if why:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return Readiness(ready=not why, database=database.describe(), why=why, modes=now["modes"], last_run=now["last_run"])
+    return Readiness(
+        ready=not why, database=database.describe(), why=why, modes=now["modes"], last_run=now["last_run"]
+    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.post_audit.compose import Application
     from app.post_audit.ports import Database
 
-__all__ = ["create_app", "serve"]
+__all__ = ["LOOPBACK", "create_app", "serve"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -43,9 +43,12 @@ def serve(application: Application, *, port: int) -> int:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} cannot be used: {error.strerror}.", cure="Choose another: post-audit serve --port 8001"
+                f"Port {port} cannot be used: {error.strerror}.",
+                cure="Choose another: post-audit serve --port 8001",
             ) from None
-    config = uvicorn.Config(create_app(application.database), host=LOOPBACK, port=port, log_config=None, server_header=False)
+    config = uvicorn.Config(
+        create_app(application.database), host=LOOPBACK, port=port, log_config=None, server_header=False
+    )
     print(f"Serving http://{LOOPBACK}:{port}  (API: /docs; stop with Ctrl-C)", flush=True)  # noqa: T201 - for the person who started it
     uvicorn.Server(config).run()
     return 0

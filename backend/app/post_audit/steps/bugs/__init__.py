@@ -1,8 +1,8 @@
-"""Step `bugs`: which reported bug hurts most now?
+"""Find which reported bug hurts most now, and make one of what was reported twice: step `bugs`.
 
-It merges bugs with the same fingerprint (page, error code and title, normalised) into the oldest, scores every open
-bug with six factors that each explain themselves, and tells Telegram once of each critical one. Reports come
-in through `intake`, each stored as a row of its own before anything is decided.
+It merges bugs with the same fingerprint (page, error code and title, normalised) into the oldest, scores
+every open bug with six factors that each explain themselves, and tells Telegram once of each critical one.
+Reports come in through `intake`, each stored as a row of its own before anything is decided.
 
 It never merges on similar text, never deletes a report, never merges away what a person works on or has
 scored, and never closes a bug.
@@ -45,7 +45,7 @@ def gather(database: Database, policy: BugsPolicy, as_of: datetime) -> BugsFacts
         bugs.extend(page)
         after = answer.get("next")
         if after is None:
-            return parse_facts(BugsFacts, {"as_of": as_of, "bugs": bugs})
+            return parse_facts(BugsFacts, {"as_of": as_of.isoformat(), "bugs": bugs})
 
 
 STEP = Step(

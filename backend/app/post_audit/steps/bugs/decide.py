@@ -1,11 +1,12 @@
 """Which bug hurts most now, and which reports are repeats of another.
 
-Bugs with the same fingerprint become one: the others are marked as its duplicates, with all that was reported about
-them counted in it. Then every bug has a score, and a score that differs by more than the tolerance is written. The
-score of a merged bug is that of the whole, so the next look at the same facts finds nothing to change.
+Bugs with the same fingerprint become one: the others are marked as its duplicates, with all that was reported
+about them counted in it. Then every bug has a score, and a score that differs by more than the tolerance is
+written. The score of a merged bug is that of the whole, so the next look at the same facts finds nothing to
+change.
 
-What a person did stands: a bug that somebody works on or has scored is never merged away, two bugs that were taken
-apart stay apart, and a score that was taken back rests until something other than its age has changed.
+What a person did stands: a bug that somebody works on or has scored is never merged away, two bugs that were
+taken apart stay apart, and a score that was taken back rests until something other than its age has changed.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ from app.post_audit.steps.bugs.score import Score, distinct_reporters, score
 __all__ = ["decide"]
 
 NO_BUGS: Final = ReasonCode("bugs.none_open", "No bug is open, so none can hurt.")
-HURTS_MOST: Final = ReasonCode("bugs.hurts_most", "Bug {bug} has {score:g} points, the most of {open_in_words}.")
-RUNNER_UP: Final = ReasonCode("bugs.runner_up", "The next is bug {bug} with {score:g} points.")
+HURTS_MOST: Final = ReasonCode(
+    "bugs.hurts_most", "Bug {bug} has {score:.1f} points, the most of {open_in_words}."
+)
+RUNNER_UP: Final = ReasonCode("bugs.runner_up", "The next is bug {bug} with {score:.1f} points.")
 MERGED: Final = ReasonCode(
     "bugs.merged",
     "{repeats_in_words} merged into bug {bug}: same page, same error code, same title."
     " Nothing is deleted, and it can be taken back.",
 )
-MERGED_MORE: Final = ReasonCode("bugs.merged_more", "{repeats_in_words} merged into {bugs} other bugs in the same way.")
+MERGED_MORE: Final = ReasonCode(
+    "bugs.merged_more", "{repeats_in_words} merged into {bugs} other bugs in the same way."
+)
 KEPT_APART: Final = ReasonCode(
     "bugs.kept_apart",
     "{repeats_in_words} would be merged too, but a person works on them, has scored them or took them apart.",
@@ -44,7 +49,9 @@ SCORES: Final = ReasonCode("bugs.scores", "{scores_in_words} by more than {toler
 SCORES_HELD: Final = ReasonCode(
     "bugs.scores_held", "{scores_in_words} taken back or declined before; that holds until the facts change."
 )
-LATER: Final = ReasonCode("bugs.later", "{changes_in_words} in the next run; one run makes at most {maximum}.")
+LATER: Final = ReasonCode(
+    "bugs.later", "{changes_in_words} in the next run; one run makes at most {maximum}."
+)
 
 _TITLE_WORDS: Final = 6
 _TITLE_LENGTH: Final = 60
@@ -103,7 +110,9 @@ def _ranked(facts: BugsFacts, policy: BugsPolicy) -> list[_Ranked]:
     for bug in facts.bugs:
         groups.setdefault(_fingerprint(bug), []).append(bug)
     ranked = [
-        one for key, group in groups.items() for one in _together(key, sorted(group, key=_seniority), facts.as_of, policy)
+        one
+        for key, group in groups.items()
+        for one in _together(key, sorted(group, key=_seniority), facts.as_of, policy)
     ]
     return sorted(ranked, key=lambda one: (-one.score.value, _seniority(one.own)))
 
@@ -112,9 +121,7 @@ def _fingerprint(bug: BugFacts) -> str:
     """Return the stored one where it is ours: a title that was edited since does not make it another bug."""
     if bug.fingerprint is not None and is_current(bug.fingerprint):
         return bug.fingerprint
-    return fingerprint(
-        title=bug.title, page=bug.page, error_code=bug.error_code, description=bug.description
-    )
+    return fingerprint(title=bug.title, page=bug.page, error_code=bug.error_code, description=bug.description)
 
 
 def _seniority(bug: BugFacts) -> tuple[bool, float, int, str]:
@@ -131,9 +138,7 @@ def _is_in_hand(bug: BugFacts) -> bool:
     )
 
 
-def _together(
-    key: str, group: Sequence[BugFacts], as_of: datetime, policy: BugsPolicy
-) -> Iterable[_Ranked]:
+def _together(key: str, group: Sequence[BugFacts], as_of: datetime, policy: BugsPolicy) -> Iterable[_Ranked]:
     """Merge a group into its first; what may not be merged stays a bug of its own."""
     first, *others = group
     merged = [bug for bug in others if _may_be_merged(bug, first)]
@@ -170,7 +175,9 @@ def _whole(first: BugFacts, merged: Sequence[BugFacts], policy: BugsPolicy) -> B
         reports=sum(bug.reports for bug in members),
         recent_reports=sum(bug.recent_reports for bug in members),
         repeats=sum(bug.repeats for bug in members) + len(merged),
-        first_reported_at=min((bug.first_reported_at for bug in members if bug.first_reported_at), default=None),
+        first_reported_at=min(
+            (bug.first_reported_at for bug in members if bug.first_reported_at), default=None
+        ),
         reopened_at=max((bug.reopened_at for bug in members if bug.reopened_at), default=None),
         alerted_at=max((bug.alerted_at for bug in members if bug.alerted_at), default=None),
     )
@@ -205,7 +212,9 @@ def _rescore(bug: _Ranked, policy: BugsPolicy) -> Change | None:
 
 
 def _differs(stored: float | None, wanted: float, policy: BugsPolicy) -> bool:
-    return stored is None or abs(stored - wanted) > max(policy.least_difference, policy.tolerance * abs(stored))
+    return stored is None or abs(stored - wanted) > max(
+        policy.least_difference, policy.tolerance * abs(stored)
+    )
 
 
 def _is_held(bug: _Ranked, policy: BugsPolicy) -> bool:
@@ -214,7 +223,9 @@ def _is_held(bug: _Ranked, policy: BugsPolicy) -> bool:
     if "priority_score" not in undone:
         return False
     values = {factor.name: factor.value for factor in bug.score.factors}
-    return not _differs(_without_age(_stored_values(undone.get("score_factors"))), _without_age(values) or 0, policy)
+    return not _differs(
+        _without_age(_stored_values(undone.get("score_factors"))), _without_age(values) or 0, policy
+    )
 
 
 def _without_age(values: Mapping[str, float]) -> float | None:
@@ -260,11 +271,14 @@ def _reasons_of_merges(ranked: Sequence[_Ranked]) -> list[Reason]:
     merged = sorted((bug for bug in ranked if bug.merged), key=lambda bug: -len(bug.merged))
     shown, others = merged[:_REASONS_OF_MERGES], merged[_REASONS_OF_MERGES:]
     reasons = [
-        MERGED(bug=bug.own.id, repeats=len(bug.merged), repeats_in_words=_many(len(bug.merged), "repeat")) for bug in shown
+        MERGED(bug=bug.own.id, repeats=len(bug.merged), repeats_in_words=_many(len(bug.merged), "repeat"))
+        for bug in shown
     ]
     if others:
         repeats = sum(len(bug.merged) for bug in others)
-        reasons.append(MERGED_MORE(bugs=len(others), repeats=repeats, repeats_in_words=_many(repeats, "repeat")))
+        reasons.append(
+            MERGED_MORE(bugs=len(others), repeats=repeats, repeats_in_words=_many(repeats, "repeat"))
+        )
     apart = sum(bug.kept_apart for bug in ranked)
     if apart:
         reasons.append(KEPT_APART(repeats=apart, repeats_in_words=_many(apart, "repeat")))
@@ -277,7 +291,8 @@ def _reasons_of_scores(scores: int, held: int, merges: int, policy: BugsPolicy) 
         reasons.append(
             SCORES(
                 scores=scores,
-                scores_in_words=_many(scores, "score") + (" is new or differs" if scores == 1 else " are new or differ"),
+                scores_in_words=_many(scores, "score")
+                + (" is new or differs" if scores == 1 else " are new or differ"),
                 tolerance=policy.least_difference,
                 share=f"{policy.tolerance * 100:g}\N{NO-BREAK SPACE}%",
             )
@@ -301,9 +316,9 @@ def _numbers(ranked: Sequence[_Ranked], merges: int, scores: int, policy: BugsPo
         "by_severity": by_severity,
         "merged": merges,
         "rescored": scores,
-        "merges": [
-            {"bug": repeat.id, "into": bug.own.id} for bug in ranked for repeat in bug.merged
-        ][:_MERGES_SHOWN],
+        "merges": [{"bug": repeat.id, "into": bug.own.id} for bug in ranked for repeat in bug.merged][
+            :_MERGES_SHOWN
+        ],
         "top": [
             {
                 "id": bug.own.id,
@@ -329,7 +344,9 @@ def _alerts(ranked: Sequence[_Ranked], policy: BugsPolicy) -> tuple[Message, ...
 
     `bugs` names those a message tells of; by that the next run knows them.
     """
-    new = [bug for bug in ranked if bug.score.severity == policy.alerted_severity and not _was_alerted(bug.whole)]
+    new = [
+        bug for bug in ranked if bug.score.severity == policy.alerted_severity and not _was_alerted(bug.whole)
+    ]
     singles, others = new[: policy.single_alerts], new[policy.single_alerts :]
     messages = [
         Message(
@@ -371,14 +388,14 @@ def _alert_text(bug: _Ranked, policy: BugsPolicy) -> str:
             f"Reported: {_many(whole.reports, 'time')}, {reporters}"
             + (", again after a fix" if whole.reopened_at else ""),
             f"Since: {since}",
-            f"Bug {bug.own.id}, {bug.score.value:g} points",
+            f"Bug {bug.own.id}, {bug.score.value:.1f} points",
         ]
     )
 
 
 def _next(merges: Sequence[Change], ranked: Sequence[_Ranked]) -> str:
     if merges:
-        return "To take a merge back: post-audit undo with this decision's number, and the bug's subject for that one alone."
+        return "To take it back: post-audit undo with this decision's number, or with one bug's subject too."
     return f"Begin with bug {ranked[0].own.id}."
 
 

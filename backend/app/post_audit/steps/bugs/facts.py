@@ -1,7 +1,7 @@
 """What step `bugs` knows: every open bug, with all that was reported about it and about its repeats.
 
-A bug is one row of role `bugs` that is open; rows that were merged into it (its repeats) are counted in it. Ids are
-texts, whatever the marketplace's type. Moments are in UTC and none is later than `as_of`.
+A bug is one row of role `bugs` that is open; rows that were merged into it (its repeats) are counted in it.
+Ids are texts, whatever the marketplace's type. Moments are in UTC and none is later than `as_of`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
 
 __all__ = ["BugFacts", "BugsFacts", "Hold", "Reporter", "Tier"]
 
@@ -46,10 +45,10 @@ class BugFacts:
     """One open bug.
 
     `title`, `page`, `error_code`, `status` and the overrides are the row's own. Over the row and its repeats
-    go: `severities` and `impacts` (distinct, in lower case; impacts only of rows that no report made, for there a
-    person chose them), `reporters` (distinct, the weightiest first, cut off by the database at a limit),
-    `reports` and `recent_reports` (a row without reports is one report of its own), `first_reported_at`,
-    `reopened_at` (a report that came after a fix) and `alerted_at`.
+    go: `severities` and `impacts` (distinct, in lower case; impacts only of rows that no report made, for
+    there a person chose them), `reporters` (distinct, the weightiest first, cut off by the database at a
+    limit), `reports` and `recent_reports` (a row that no report made is one report of its own),
+    `first_reported_at`, `reopened_at` (a report that came after a fix) and `alerted_at`.
 
     `description` is there only where it may be needed for a fingerprint. `separated_from` names bugs that a
     person took apart from this one.

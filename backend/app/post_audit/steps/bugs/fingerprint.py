@@ -1,12 +1,12 @@
 """What makes two reports the same bug: the same page, the same error code and the same title, normalised.
 
-Title alone is no evidence: in one archive only 10 to 19 % of reports with identical titles were duplicates. So where a
-report names neither page nor error code, its normalised description has to be the same too. Similarity
-plays no part here.
+Title alone is no evidence: in one archive only 10 to 19 % of reports with identical titles were duplicates.
+So where a report names neither page nor error code, its normalised description has to be the same too.
+Similarity plays no part here.
 
-Version 1 of the normal form: Unicode NFKC and case folding; punctuation and symbols are spaces; ids and numbers are
-one sign, except the number of an error (error 404 is not error 500). Rule: whoever changes a normal form raises
-VERSION, so that fingerprints of two forms never meet.
+Version 1 of the normal form: Unicode NFKC and case folding; punctuation and symbols are spaces; ids and
+numbers are one sign, except the number of an error (error 404 is not error 500). Rule: whoever changes a
+normal form raises VERSION, so that fingerprints of two forms never meet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ID_LENGTH: Final = 6
 def fingerprint(*, title: str, page: str | None, error_code: str | None, description: str | None) -> str:
     """Name what the report is about: `v1:` and 64 hexadecimal digits, the same for the same bug.
 
-    All four as they are stored; normalising is done here and doing it twice changes nothing.
+    All four as they are stored; normalising is done here.
     """
     parts = [normalise_page(page or ""), " ".join(_fold(error_code or "").split()), normalise_text(title)]
     if not parts[0] and not parts[1]:
@@ -58,7 +58,8 @@ def normalise_text(text: str) -> str:
     """
     folded = _fold(text)
     spaced = "".join(
-        character if unicodedata.category(character)[0] in "LMN" else " " for character in _UUID.sub(" 0 ", folded)
+        character if unicodedata.category(character)[0] in "LMN" else " "
+        for character in _UUID.sub(" 0 ", folded)
     )
     words: list[str] = []
     former = ""

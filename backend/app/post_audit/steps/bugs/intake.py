@@ -34,8 +34,10 @@ LIMITS: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BugReport:
-    """What a user reports. `reporter` is the marketplace's id of the user; `idempotency_key` is the same when the same
-    report is sent again.
+    """What a user reports.
+
+    `reporter` is the marketplace's id of the user; `idempotency_key` is the same when the same report is sent
+    again.
     """
 
     title: str
@@ -53,7 +55,8 @@ class Receipt:
     """What became of a report.
 
     `bug` is the bug that it counts for, `already_known` whether that was there before, `reports` how many
-    there are of it by now. `reopened` when it had been fixed, `repeated` when this very report had come before.
+    there are of it by now. `reopened` when it had been fixed, `repeated` when this very report had come
+    before.
     """
 
     report: int
@@ -67,8 +70,8 @@ class Receipt:
 def report_bug(database: Database, report: BugReport) -> Receipt:
     """Store one report.
 
-    Raises `InputError` for a report without a title or with a field over its limit, `InvalidArgument` when the
-    idempotency key came with another report before, and what the database raises.
+    Raises `InputError` for a report without a title or with a field over its limit, `InvalidArgument` when
+    the idempotency key came with another report before, and what the database raises.
     """
     return parse_facts(Receipt, database.call("post_audit_apply_bug_report", report=prepare(report)))
 
@@ -105,7 +108,7 @@ def prepare(report: BugReport) -> dict[str, JSON]:
 
 
 def _without_query(page: str | None) -> str | None:
-    """Queries hold tokens and addresses, and name no page; a fragment stays only where it is a route (#/wallet)."""
+    """Cut off what names no page and may hold tokens: a query, and a fragment that is no route."""
     return None if page is None else re.sub(r"\?[^#]*", "", re.sub(r"#(?!!?/).*$", "", page, flags=re.DOTALL))
 
 

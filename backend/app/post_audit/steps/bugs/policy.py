@@ -22,8 +22,8 @@ class BugsPolicy:
     """Weights and limits of step `bugs`.
 
     Severity x reach x regression x velocity ranked 393 real issues with a final priority better (AUC .625,
-    NDCG@10 .582) than a table of severity and impact (.498 and .358); the weights are those of that trial unless another
-    source is named.
+    NDCG@10 .582) than a table of severity and impact (.498 and .358); the weights are those of that trial
+    unless another source is named.
     """
 
     severity_weights: Mapping[str, float] = field(
@@ -39,14 +39,18 @@ class BugsPolicy:
     """What one distinct reporter weighs. A bug without reporters weighs 2, so that its logarithm is 1."""
 
     impact_weights: Mapping[str, float] = field(
-        default_factory=lambda: _fixed({"all_users": 14.0, "paying_users": 10.0, "top_100": 8.0, "new_users": 4.0})
+        default_factory=lambda: _fixed(
+            {"all_users": 14.0, "paying_users": 10.0, "top_100": 8.0, "new_users": 4.0}
+        )
     )
-    """How many plain reporters an impact stands for that a person wrote into the table. Chosen so that reach is
-    4.0, 3.6, 3.3 and 2.6: less than a factor 2 apart, as severities are at least, so that in the table alone
-    severity goes first. (10 x 3 for critical and new against 5 x 10 for high and all ranked the lesser first.)"""
+    """How many plain reporters an impact stands for that a person wrote into the table. Chosen so that reach
+    is 4.0, 3.6, 3.3 and 2.6: less than a factor 2 apart, as severities are at least, so that in the table
+    alone severity goes first. (10 x 3 for critical and new against 5 x 10 for high and all ranked the lesser
+    first.)"""
 
     maximum_reporters: int = 1_000
-    """Distinct reporters that are told apart for one bug; a thousand paying ones already make a reach of 11.6."""
+    """Distinct reporters that are told apart for one bug; a thousand paying ones already make a reach of
+    11.6."""
 
     money_words: tuple[str, ...] = ("wallet", "payment", "claim", "credit")
     """Words of a page or title that say that money is at stake."""
@@ -75,8 +79,9 @@ class BugsPolicy:
             }
         )
     )
-    """How long a bug may stay open; by then its factor has grown from 1 to 2. Our choice for two to five people: a day
-    and three days are what support contracts commonly promise, a fortnight is one round of planning, a month two."""
+    """How long a bug may stay open; by then its factor has grown from 1 to 2. Our choice for two to five
+    people: a day and three days are what support contracts commonly promise, a fortnight is one round of
+    planning, a month two."""
 
     tolerance: float = 0.05
     """Share of the written score by which a new one must differ to be written. Age alone moves the score of a
@@ -86,7 +91,8 @@ class BugsPolicy:
     """Points by which it must differ besides: nobody ranks a 2.0 apart from a 2.3."""
 
     alerted_severity: str = "critical"
-    """People are told of every open bug of this severity, once, and once again when it comes back after a fix."""
+    """People are told of every open bug of this severity, once, and once again when it comes back after a
+    fix."""
 
     single_alerts: int = 5
     """Messages a run; if there are more bugs to tell of, one message lists the others."""
@@ -95,20 +101,28 @@ class BugsPolicy:
     """Bugs shown with all their factors."""
 
     maximum_changes: int = 2_000
-    """Changes a decision: merges first, then scores from the highest; what is left follows in the next run."""
+    """Changes a decision: merges first, then scores from the highest; what is left follows in the next
+    run."""
 
     page_size: int = 2_000
     """Open bugs a call of the database."""
 
     def __post_init__(self) -> None:
         """Refuse a policy that could not score every bug or whose factors could hide one."""
-        if set(self.severity_weights) != set(self.allowed_age) or self.unknown_severity not in self.severity_weights:
+        if (
+            set(self.severity_weights) != set(self.allowed_age)
+            or self.unknown_severity not in self.severity_weights
+        ):
             message = "every severity needs a weight and an allowed age, the unknown one too"
             raise ValueError(message)
         if set(self.tier_weights) != set(Tier):
             message = "every tier of reporters needs a weight"
             raise ValueError(message)
-        weights = (*self.severity_weights.values(), *self.tier_weights.values(), *self.impact_weights.values())
+        weights = (
+            *self.severity_weights.values(),
+            *self.tier_weights.values(),
+            *self.impact_weights.values(),
+        )
         if any(not (math.isfinite(weight) and weight > 0) for weight in weights):
             message = "weights are positive numbers"
             raise ValueError(message)

@@ -1,10 +1,12 @@
 """Take out of a report what identifies or endangers a person, before it is stored, compared or sent.
 
-What goes: e-mail addresses, phone numbers, PAN, Aadhaar and card numbers, UPI ids and one-time passwords. What stays:
-amounts of money, order and invoice numbers, times, versions, GSTIN (a business's public number). Card numbers need a
-valid check digit, Aadhaar numbers a valid check digit or their name beside them; so a long order number stays readable.
+What goes: e-mail addresses, phone numbers, PAN, Aadhaar and card numbers, UPI ids and one-time passwords.
+What stays: amounts of money, order and invoice numbers, times, versions, GSTIN (a business's public number).
+Card numbers need a valid check digit, Aadhaar numbers a valid check digit or their name beside them; so a
+long order number stays readable.
 
-A finding is replaced by its kind in brackets ([phone]), which is never found again: redacting twice changes nothing.
+A finding is replaced by its kind in brackets ([phone]), which is never found again: redacting twice changes
+nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ _PARAGRAPH: Final = frozenset("\r\x0b\x0c\x85\u2028\u2029")
 _JOINERS: Final = frozenset("\u200c\u200d")
 _LONGEST_CONTEXT: Final = 40
 
-# Handles of UPI apps and banks (NPCI's list, the common ones); any other handle needs the word UPI nearby, for
-# `react@next` is no bank account.
+# Handles of UPI apps and banks (NPCI's list, the common ones); any other handle needs the word UPI nearby,
+# for `react@next` is no bank account.
 _UPI_HANDLES: Final = (
     "ok(?:axis|sbi|hdfcbank|icici)|ybl|ibl|axl|apl|yapl|rapl|waaxis|waicici|wahdfcbank|wasbi|paytm|pt(?:yes|axis|hdfc|sbi)"
     "|upi|sbi|hdfcbank|icici|axisbank|kotak|barodampay|pnb|cnrb|unionbank|idfcbank|indus|federal|freecharge|jupiteraxis"
@@ -120,7 +122,7 @@ def _before(shadow: str, match: re.Match[str]) -> str:
 
 _AMOUNT: Final = re.compile(r"(?:₹|\brs\.?|\binr|\brupees?|\$|€|£)\s*$", re.IGNORECASE)
 _REFERENCE: Final = re.compile(
-    r"\b(?:order|invoice|inv|ticket|bill|txn|transaction|utr|ref(?:erence)?|awb|tracking|rfq|quote|request|build|id)"
+    r"\b(?:ord|order|invoice|inv|ticket|bill|txn|transaction|utr|ref(?:erence)?|awb|tracking|rfq|quote|request|build|id)"
     r"(?:\s*(?:id|no|number|num))?\s*[.:=#/-]*\s*$",
     re.IGNORECASE,
 )
@@ -170,6 +172,11 @@ def _rule(kind: str, pattern: str, accepts: _Accepts = _always) -> tuple[str, re
     return kind, re.compile(pattern, re.IGNORECASE), accepts
 
 
+_OTP_WORDS: Final = (
+    "(?:otp|one[ -]time (?:password|code)|verification code|security code|passcode|cvv|upi pin"
+    "|pin (?:code )?is)"
+)
+
 # In this order: what is longer or surer first. Every repetition is bounded, so that no text takes long.
 _RULES: Final = (
     _rule(
@@ -183,14 +190,16 @@ _RULES: Final = (
     ),
     _rule(
         "otp",
-        r"\b(?:otp|one[ -]time (?:password|code)|verification code|security code|passcode|cvv|upi pin|pin code is|pin is)\b"
-        r"(?:\s*(?:code|number|no\.?|pin|is|was|hai|tha|i got|received))*\s*[:=#\"'(-]*\s*(?P<secret>\d(?:[ -]?\d){2,7})"
-        r"(?![\d]|\s*(?:%|s\b|sec|min|hour|day|times?\b|rupees?|errors?\b))",
+        rf"\b{_OTP_WORDS}(?:\s{{0,2}}(?:code|number|no\.?|pin|is|was|hai|tha|i got|received)){{0,4}}"
+        r"\s{0,2}[:=#\"'(-]{0,3}\s{0,2}(?P<secret>\d(?:[ -]?\d){2,7})"
+        # how long it took or how often it failed is no password
+        r"(?![\d]|\s{0,2}(?:%|s\b|sec|min|hour|day|times?\b|rupees?|errors?\b))",
         _is_no_amount,
     ),
     _rule(
         "otp",
-        r"(?<![\w.])(?P<secret>\d{4,8})\s+(?:is|was|hai)?\s*(?:(?:my|your|the|ur|mera)\s+)?(?:otp|one[ -]time password)\b",
+        r"(?<![\w.])(?P<secret>\d{4,8})\s{1,2}(?:(?:is|was|hai)\s{1,2})?(?:(?:my|your|the|ur|mera)\s{1,2})?"
+        r"(?:otp|one[ -]time password)\b",
         _is_no_amount,
     ),
     _rule("card", rf"(?<![\w.])(?P<secret>[2-6]\d(?:{_SEPARATOR}\d){{11,17}})(?![\w]|\.\d)", _is_card),
@@ -204,11 +213,11 @@ _RULES: Final = (
     _rule(
         "phone",
         # India: a mobile number begins with 6 to 9; the prefix may be +91, 0091, 91 or 0
-        r"(?<![\w.+-])(?P<secret>(?:(?:\+|00)?91[ .-]{0,2}|0)?(?:[6-9]\d{4}[ .-]?\d{5}|[6-9]\d{2}[ .-]\d{3}[ .-]\d{4}))"
-        r"(?![\w]|\.\d)",
+        r"(?<![\w.+])(?P<secret>(?:(?:\+|00)?91[ .-]{0,2}|0)?"
+        r"(?:[6-9]\d{4}[ .-]{0,2}\d{5}|[6-9]\d{2}[ .-]\d{3}[ .-]\d{4}))(?![\w]|\.\d)",
         _is_phone,
     ),
     # A landline with its area code, and numbers of other countries.
-    _rule("phone", r"(?<![\w.+-])(?P<secret>0[1-9]\d{1,3}[ -]\d{6,8})(?![\w]|\.\d)", _is_phone),
+    _rule("phone", r"(?<![\w.+])(?P<secret>0[1-9]\d{1,3}[ -]\d{6,8})(?![\w]|\.\d)", _is_phone),
     _rule("phone", r"(?<![\w+])(?P<secret>\+[1-9]\d{0,2}(?:[ .()-]{0,2}\d){7,13})(?!\w)", _is_phone),
 )

@@ -22,20 +22,22 @@ from typing import Final
 
 from app.post_audit.formats import count, duration
 from app.post_audit.ports import JSON
-from app.post_audit.step import Reason, ReasonCode
+from app.post_audit.step import Number, Reason, ReasonCode
 from app.post_audit.steps.bugs.facts import BugFacts, Reporter
 from app.post_audit.steps.bugs.fingerprint import normalise_text
 from app.post_audit.steps.bugs.policy import BugsPolicy
 
 __all__ = ["Factor", "Score", "distinct_reporters", "score", "severity_of"]
 
-SET_BY_PERSON: Final = ReasonCode("bugs.set_by_person", "{actor} set the score to {value}.")
-SEVERITY: Final = ReasonCode("bugs.severity", "Severity {severity}: {value}.")
-SEVERITY_SET: Final = ReasonCode("bugs.severity_set", "Severity {severity}, set by {actor}: {value}.")
+SET_BY_PERSON: Final = ReasonCode("bugs.set_by_person", "{actor} set the score to {value:g}.")
+SEVERITY: Final = ReasonCode("bugs.severity", "Severity {severity}: {value:g}.")
+SEVERITY_SET: Final = ReasonCode("bugs.severity_set", "Severity {severity}, set by {actor}: {value:g}.")
 SEVERITY_UNKNOWN: Final = ReasonCode(
-    "bugs.severity_unknown", "Severity “{given}” is not known and counts as {severity}: {value}."
+    "bugs.severity_unknown", "Severity “{given}” is not known and counts as {severity}: {value:g}."
 )
-REACH: Final = ReasonCode("bugs.reach", "{reporters_in_words}, weight {weight:g}: log2(2 + {weight:g}) = {value:.4g}.")
+REACH: Final = ReasonCode(
+    "bugs.reach", "{reporters_in_words}, weight {weight:g}: log2(2 + {weight:g}) = {value:.4g}."
+)
 REACH_OF_IMPACT: Final = ReasonCode(
     "bugs.reach_of_impact",
     "Impact {impact} stands for a weight of {weight:g}: log2(2 + {weight:g}) = {value:.4g}.",
@@ -109,7 +111,7 @@ def severity_of(bug: BugFacts, policy: BugsPolicy) -> str:
 
 
 def distinct_reporters(groups: Sequence[Sequence[Reporter]], policy: BugsPolicy) -> tuple[Reporter, ...]:
-    """Put reporters together: each once with the weightiest tier, the weightiest first, up to the policy's maximum.
+    """Put reporters together: each once, in the weightiest tier, the weightiest first, up to the maximum.
 
     Cutting each group off first changes nothing: who is among the first of all is among the first of a group.
     """
@@ -122,7 +124,7 @@ def distinct_reporters(groups: Sequence[Sequence[Reporter]], policy: BugsPolicy)
     return tuple(ordered[: policy.maximum_reporters])
 
 
-def _factor(name: str, value: float, code: ReasonCode, **numbers: int | float | str | bool | None) -> Factor:
+def _factor(name: str, value: float, code: ReasonCode, **numbers: Number) -> Factor:
     rounded = round(value, _DECIMALS_OF_A_FACTOR)
     return Factor(name=name, value=rounded, reason=code(value=rounded, **numbers))
 
@@ -150,7 +152,14 @@ def _reach(bug: BugFacts, policy: BugsPolicy) -> Factor:
     if of_impact > weight:
         return _factor("reach", math.log2(2 + of_impact), REACH_OF_IMPACT, impact=impact, weight=of_impact)
     words = _in_words(len(reporters), "reporter") if reporters else "No reporter is known"
-    return _factor("reach", math.log2(2 + weight), REACH, weight=weight, reporters_in_words=words, reporters=len(reporters))
+    return _factor(
+        "reach",
+        math.log2(2 + weight),
+        REACH,
+        weight=weight,
+        reporters_in_words=words,
+        reporters=len(reporters),
+    )
 
 
 def _money(bug: BugFacts, policy: BugsPolicy) -> Factor:
@@ -185,7 +194,9 @@ def _age(bug: BugFacts, severity: str, as_of: datetime, policy: BugsPolicy) -> F
         return _factor("age", 1, NO_AGE)
     age = max(timedelta(0), as_of - bug.first_reported_at)
     allowed = policy.allowed_age[severity]
-    return _factor("age", 1 + min(1, age / allowed), AGE, age=duration(age.total_seconds()), allowed=_days(allowed))
+    return _factor(
+        "age", 1 + min(1, age / allowed), AGE, age=duration(age.total_seconds()), allowed=_days(allowed)
+    )
 
 
 def _in_words(number: int, thing: str) -> str:

@@ -55,7 +55,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """One running experiment, with every mature block and the number of immature suppliers by variant."""
+    """One running experiment, with every mature block and the number of immature suppliers by variant.
+
+    `last_invite_at` is when a supplier was last invited for the first time; None while nobody was.
+    """
 
     id: int | str
     name: str

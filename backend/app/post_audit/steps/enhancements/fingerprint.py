@@ -1,0 +1,68 @@
+"""By what a finding is known again in the next report.
+
+A fingerprint is made of what stays: never of severity, line, date or wording that a tool fills with numbers. It
+starts with the version of its rule, so that a better rule can tell its own from those of its predecessor.
+
+1. The tool's own lasting id; a reader adds rule and place where the tool's id needs them.
+2. Else the rule with place, component and the piece of code it points at.
+3. Else (no rule, or one as broad as a CWE) the words of the title with the place, the component and the rule.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["fingerprint", "normal_place", "normal_words"]
+
+_VERSION = "1"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def fingerprint(
+    *, uid: str = "", rule: str = "", place: str = "", component: str = "", code: str = "", title: str = ""
+) -> str:
+    """Make the fingerprint of a finding: `1:` and 64 hexadecimal digits.
+
+    `place` is a path or URL, `code` the piece of code pointed at, `title` given where the rule alone is too broad.
+    """
+    where = normal_place(place)
+    if uid:
+        parts = ("uid", uid)
+    elif rule and not title:
+        parts = ("rule", rule, where, component, " ".join(code.split()))
+    else:
+        parts = ("title", normal_words(title), where, component, rule)
+    digest = sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+    return f"{_VERSION}:{digest}"
+
+
+def normal_words(text: str) -> str:
+    """Reduce a title to its words and numbers in lower case: no marks, no emoji, one space between."""
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def normal_place(place: str) -> str:
+    """Write a path or URL the one way: forward slashes, no `./`, no `file://`; host in lower case, no fragment."""
+    text = place.strip().replace("\\", "/")
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return _normal_url(text)
+    text = re.sub(r"^file:/{0,2}(?=/)", "", text, flags=re.IGNORECASE)
+    text = unquote(text)
+    text = re.sub(r"/+", "/", text)
+    return re.sub(r"^(\./)+", "", text)
+
+
+def _normal_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        # not a URL after all, such as an unclosed IPv6 address: known by its letters
+        return text
+    scheme, host = parts.scheme.lower(), (parts.hostname or "")
+    if port is not None and port != _DEFAULT_PORTS.get(scheme):
+        host = f"{host}:{port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{host}{parts.path.rstrip('/')}{query}"

@@ -1,0 +1,264 @@
+"""From report files to findings, and from findings into the database. Nothing here decides.
+
+`parse_files` reads reports whole or not at all; `dry_run_document` tells what was read. `store_audit` hands an audit
+over to the database, where the next run of the step takes it up; `import_audit` brings it into the queue at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from app.post_audit.errors import InputError
+from app.post_audit.ports import JSON, Database
+from app.post_audit.step import parse_facts
+from app.post_audit.steps.enhancements.finding import Finding, merge
+from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+from app.post_audit.steps.enhancements.readers import reader_for
+from app.post_audit.steps.enhancements.readers.reader import Head, Note, Notes
+from app.post_audit.steps.enhancements.report_file import ReportFile, open_report, report_of, scan_json
+
+__all__ = [
+    "ImportReport",
+    "ParsedAudit",
+    "StoredAudit",
+    "dry_run_document",
+    "import_audit",
+    "parse_files",
+    "parse_report",
+    "parse_stream",
+    "store_audit",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedAudit:
+    """One report, read.
+
+    `findings` are listed as the report lists them, with what repeats; `different` merges those of one fingerprint.
+    `source` is the tool and `target` what it looked at: together the scope within which missing findings are closed,
+    and only when `is_complete`. `content_hash` is the SHA-256 of the file. `mapping` tells which column was read as
+    what, where that was guessed.
+    """
+
+    name: str
+    content_hash: str
+    format: str
+    source: str
+    target: str
+    is_complete: bool
+    findings: tuple[Finding, ...]
+    different: tuple[Finding, ...]
+    needs_review: tuple[Finding, ...]
+    errors: tuple[Note, ...]
+    mapping: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAudit:
+    """An audit in the database. `is_known` when the same content was the newest of its scope already."""
+
+    id: int
+    state: str
+    is_known: bool
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did to the tasks of its scope, or would do. See `facts.Preview` for the counts.
+
+    `repeated` when the same content has been imported before and nothing else since; `audit_id` is None of a dry run.
+    """
+
+    new: int
+    recorded: int
+    unchanged: int
+    changed: int
+    reopened: int
+    closed: int
+    kept: int
+    gone: int
+    new_critical: int
+    new_high: int
+    repeated: bool
+    audit_id: int | None = None
+
+
+def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None) -> list[ParsedAudit]:
+    """Read every file, or none: `InputError` names the first that cannot be read, the place and the cure."""
+    limits = policy or EnhancementsPolicy()
+    parsed: list[ParsedAudit] = []
+    for path in paths:
+        with open_report(path, limits) as report:
+            parsed.append(parse_report(report, limits))
+    return parsed
+
+
+def parse_stream(file: BinaryIO, name: str, policy: EnhancementsPolicy | None = None) -> ParsedAudit:
+    """Read a report that came in over the network; `file` is seekable. Raises `InputError`."""
+    limits = policy or EnhancementsPolicy()
+    return parse_report(report_of(file, name, limits), limits)
+
+
+def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
+    """Choose the reader by content and read. Raises `InputError`."""
+    head = Head(name=report.name, text=report.head)
+    reader = reader_for(head)
+    if head.looks_like_json:
+        scan_json(report.stream(), report.name, policy)
+    notes = Notes(head=head, policy=policy, source=reader.name.replace("_", " "))
+    findings: list[Finding] = []
+    fingerprints: set[str] = set()
+    for finding in reader.read(report.stream(), notes):
+        findings.append(finding)
+        fingerprints.add(finding.fingerprint)
+        if len(fingerprints) > policy.maximum_findings or len(findings) > policy.maximum_reported:
+            raise InputError(
+                f"{report.name} has more than {policy.maximum_findings} different findings, or "
+                f"{policy.maximum_reported} in all.",
+                cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+            )
+    if not findings and notes.errors:
+        first = notes.errors[0]
+        raise InputError(
+            f"{report.name} holds no finding that can be read; at {first.place}: {first.message}.",
+            cure="Make the report again and import all of it.",
+        )
+    return ParsedAudit(
+        name=Path(report.name).name,
+        content_hash=report.sha256,
+        format=reader.name,
+        source=notes.source,
+        target=notes.target,
+        is_complete=notes.is_complete and not notes.needs_review,
+        findings=tuple(findings),
+        different=tuple(merge(findings)),
+        needs_review=tuple(notes.needs_review),
+        errors=tuple(notes.errors),
+        mapping=notes.mapping,
+    )
+
+
+def dry_run_document(audits: Sequence[ParsedAudit]) -> dict[str, JSON]:
+    """Tell what was read, as `import FILE --dry-run --json` prints it; several formats are joined by ` + `."""
+    return {
+        "format": " + ".join(sorted({audit.format for audit in audits})),
+        "findings": [_listed(finding) for audit in audits for finding in audit.findings],
+        "needs_review": [_listed(finding) for audit in audits for finding in audit.needs_review],
+        "errors": [
+            {"file": audit.name, "place": error.place, "message": error.message}
+            for audit in audits
+            for error in audit.errors
+        ],
+    }
+
+
+def store_audit(
+    database: Database,
+    audit: ParsedAudit,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    policy: EnhancementsPolicy | None = None,
+) -> StoredAudit:
+    """Hand an audit over to the database, once per content; the next run of the step takes it up.
+
+    `source` and `target` take the place of what the report says of itself. A large one goes in parts; a part that is
+    sent again changes nothing, so an upload that broke off is finished by repeating it.
+    """
+    limits = policy or EnhancementsPolicy()
+    for position, part in _parts(audit, limits):
+        answer = database.call(
+            "post_audit_apply_audit", **_arguments(audit, source, target), findings=part, position=position
+        )
+        stored = _stored(answer)
+        if stored.is_known:
+            return stored
+    return stored
+
+
+def import_audit(
+    database: Database,
+    audit: ParsedAudit,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    dry_run: bool = False,
+    confirm: bool = False,
+    policy: EnhancementsPolicy | None = None,
+) -> ImportReport:
+    """Bring an audit into the queue at once, without a decision of its own; a dry run only tells what would happen.
+
+    Raises `StateMoved` when more than half of the scope's open tasks would be closed as gone, unless `confirm`.
+    """
+    arguments = _arguments(audit, source, target)
+    if dry_run:
+        answer = database.call(
+            "post_audit_read_import_preview",
+            source=arguments["source"],
+            target=arguments["target"],
+            complete=audit.is_complete,
+            findings=[finding.as_json() for finding in audit.different],
+            content_hash=audit.content_hash,
+        )
+        return parse_facts(ImportReport, answer)
+    *before, (position, last) = _parts(audit, policy or EnhancementsPolicy())
+    for start, part in before:
+        stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=start))
+        if stored.is_known:
+            break
+    answer = database.call("post_audit_apply_import", **arguments, findings=last, position=position, confirm=confirm)
+    return parse_facts(ImportReport, answer)
+
+
+def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> dict[str, JSON]:
+    return {
+        "content_hash": audit.content_hash,
+        "source": audit.source if source is None else source,
+        "target": audit.target if target is None else target,
+        "name": audit.name,
+        "format": audit.format,
+        "complete": audit.is_complete,
+        "total": len(audit.different),
+        "reported": len(audit.findings),
+        "needs_review": [_listed(finding) for finding in audit.needs_review],
+        "errors": [{"place": error.place, "message": error.message} for error in audit.errors],
+    }
+
+
+def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, list[JSON]]]:
+    """Split the findings into calls; at least one, so that an audit without findings is told of too."""
+    size = policy.findings_per_call
+    starts = range(0, max(1, len(audit.different)), size)
+    return [(start, [finding.as_json() for finding in audit.different[start : start + size]]) for start in starts]
+
+
+def _stored(answer: JSON) -> StoredAudit:
+    fields = dict(answer) if isinstance(answer, dict) else {}
+    return parse_facts(
+        StoredAudit,
+        {
+            "id": fields.get("id"),
+            "state": fields.get("state"),
+            "is_known": fields.get("known"),
+            "received_at": fields.get("received_at"),
+        },
+    )
+
+
+def _listed(finding: Finding) -> dict[str, JSON]:
+    return {
+        "title": finding.title,
+        "severity": finding.severity,
+        "priority": finding.priority,
+        "status": finding.status,
+        "category": finding.category,
+        "location": finding.location,
+        "component": finding.component,
+        "rule": finding.rule,
+        "line": finding.line,
+        "fingerprint": finding.fingerprint,
+    }

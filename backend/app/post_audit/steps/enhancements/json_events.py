@@ -1,0 +1,231 @@
+"""Pick entries out of a JSON text of any size, building only what is asked for.
+
+`walk` follows the events of a streaming parser and yields the values at the paths that are wanted; what lies
+elsewhere is passed over and never held. Each value is limited in size by itself, so memory is bounded by the
+largest entry and not by the file. `sketch` tells which paths the beginning of a text has, to know a format by.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from decimal import DecimalException
+from enum import Enum
+from typing import Any, BinaryIO, Final
+
+import ijson
+
+from app.post_audit.errors import InputError
+from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+
+__all__ = ["ANY", "Path", "Started", "sketch", "walk"]
+
+Path = tuple[str | int, ...]
+"""Keys and indices from the root; in a wanted path, `ANY` stands for each of them."""
+
+ANY: Final = "*"
+
+_SKETCH_DEPTH: Final = 5
+_OPENING: Final = frozenset({"start_map", "start_array"})
+_CLOSING: Final = frozenset({"end_map", "end_array"})
+
+# What the parser raises: its own errors, those of the number types, and SystemError for an integer of more
+# digits than Python converts (the C parser returns without looking at the exception).
+_PARSER_ERRORS: Final = (ijson.JSONError, DecimalException, ValueError, SystemError)
+
+
+class Started(Enum):
+    """What is yielded at a wanted path whose entries are wanted too: that the list or object is there."""
+
+    LIST = "list"
+    OBJECT = "object"
+
+
+class _Node:
+    """A place in the tree of wanted paths."""
+
+    __slots__ = ("children", "is_wanted")
+
+    def __init__(self) -> None:
+        self.children: dict[str | int, _Node] = {}
+        self.is_wanted = False
+
+    def child(self, key: str | int) -> _Node | None:
+        return self.children.get(key) or self.children.get(ANY)
+
+
+def walk(
+    stream: BinaryIO,
+    wanted: Collection[Path],
+    *,
+    name: str,
+    policy: EnhancementsPolicy,
+    passing_over: Collection[str] = (),
+) -> Iterator[tuple[Path, Any]]:
+    """Yield (path, value) of each wanted path, in the order of the text; numbers are int or Decimal.
+
+    Keys in `passing_over` are left out of what is built. Where a wanted path has wanted paths below it, its list or
+    object is not built but announced as `Started`. Raises `InputError` naming file and place.
+    """
+    walker = _Walker(wanted, frozenset(passing_over), name, policy)
+    try:
+        for event, value in ijson.basic_parse(stream, use_float=False):
+            found = walker.step(event, value)
+            if found is not None:
+                yield found
+    except _PARSER_ERRORS as error:
+        raise InputError(
+            f"{name} is no valid JSON at {_written(walker.path)}: {_first_line(error)}.",
+            cure="Make the report again and import all of it.",
+        ) from error
+
+
+def sketch(head: str) -> frozenset[Path]:
+    """List the paths that the beginning of a JSON text shows, a few levels deep; `ANY` for entries of a list.
+
+    Empty for what is no JSON object or list. The text may be cut off anywhere.
+    """
+    paths: set[Path] = set()
+    path: list[str | int] = []
+    if head.lstrip()[:1] not in ("{", "["):
+        return frozenset()
+    try:
+        for event, value in ijson.basic_parse(io.BytesIO(head.encode("utf-8", "replace")), use_float=False):
+            if event == "map_key":
+                path[-1] = value
+                if len(path) <= _SKETCH_DEPTH:
+                    paths.add(tuple(path))
+            elif event == "start_map":
+                path.append("")
+            elif event == "start_array":
+                path.append(ANY)
+                if len(path) <= _SKETCH_DEPTH:
+                    paths.add(tuple(path))
+            elif event in _CLOSING:
+                path.pop()
+    except _PARSER_ERRORS:
+        # the head ends in the middle; what it has shown is what counts
+        return frozenset(paths)
+    return frozenset(paths)
+
+
+class _Walker:
+    """Where the parser is, and the value that is being built, if any."""
+
+    def __init__(
+        self, wanted: Collection[Path], passing_over: frozenset[str], name: str, policy: EnhancementsPolicy
+    ) -> None:
+        self._name = name
+        self._policy = policy
+        self._passing_over = passing_over
+        root = _Node()
+        for path in wanted:
+            node = root
+            for key in path:
+                node = node.children.setdefault(key, _Node())
+            node.is_wanted = True
+        self._root = root
+        self.path: list[str | int] = []
+        self._nodes: list[_Node | None] = []
+        self._are_lists: list[bool] = []
+        # the value that is being built: its containers from the outermost in, with the key that comes next
+        self._building: list[Any] = []
+        self._keys: list[str] = []
+        self._count = 0
+        self._passed_depth = 0
+        self._is_passing = False
+
+    def step(self, event: str, value: Any) -> tuple[Path, Any] | None:  # noqa: ANN401 - a JSON value
+        """Take one event; give the value that it completes."""
+        if self._building:
+            return self._build(event, value)
+        if event == "map_key":
+            self.path[-1] = value
+            return None
+        if event in _CLOSING:
+            self.path.pop()
+            self._nodes.pop()
+            self._are_lists.pop()
+            return None
+        node = self._enter()
+        if event not in _OPENING:
+            return (tuple(self.path), value) if node is not None and node.is_wanted else None
+        if node is not None and node.is_wanted and not node.children:
+            self._building = [{} if event == "start_map" else []]
+            self._keys = [""]
+            self._count = 0
+            return None
+        found = None
+        if node is not None and node.is_wanted:
+            found = tuple(self.path), Started.OBJECT if event == "start_map" else Started.LIST
+        self.path.append("" if event == "start_map" else -1)
+        self._nodes.append(node)
+        self._are_lists.append(event == "start_array")
+        if len(self.path) > self._policy.maximum_depth:
+            raise InputError(
+                f"{self._name} nests deeper than {self._policy.maximum_depth} levels at {_written(self.path)}.",
+                cure="No report of a known tool does; look at what made it.",
+            )
+        return found
+
+    def _enter(self) -> _Node | None:
+        """Move on to the next value and find its place in the tree of wanted paths."""
+        if not self.path:
+            return self._root
+        if self._are_lists[-1]:
+            self.path[-1] = int(self.path[-1]) + 1
+        above = self._nodes[-1]
+        return None if above is None else above.child(self.path[-1])
+
+    def _build(self, event: str, value: Any) -> tuple[Path, Any] | None:  # noqa: ANN401 - a JSON value
+        if self._is_passing or self._passed_depth:
+            self._pass(event)
+            return None
+        if event == "map_key":
+            self._keys[-1] = value
+            self._is_passing = value in self._passing_over
+            return None
+        if event in _CLOSING:
+            done = self._building.pop()
+            self._keys.pop()
+            return None if self._building else (tuple(self.path), done)
+        self._count += 1
+        if self._count > self._policy.maximum_nodes:
+            raise InputError(
+                f"The entry {_written(self.path)} of {self._name} has more than {self._policy.maximum_nodes} values.",
+                cure="No report of a known tool has one; look at what made it.",
+            )
+        item: Any = {} if event == "start_map" else [] if event == "start_array" else value
+        holder = self._building[-1]
+        if isinstance(holder, dict):
+            holder[self._keys[-1]] = item
+        else:
+            holder.append(item)
+        if event in _OPENING:
+            self._building.append(item)
+            self._keys.append("")
+            if len(self._building) > self._policy.maximum_depth:
+                raise InputError(
+                    f"{self._name} nests deeper than {self._policy.maximum_depth} levels at {_written(self.path)}.",
+                    cure="No report of a known tool does; look at what made it.",
+                )
+        return None
+
+    def _pass(self, event: str) -> None:
+        """Go through a value that is left out, up to its end."""
+        self._is_passing = False
+        if event in _OPENING:
+            self._passed_depth += 1
+        elif event in _CLOSING:
+            self._passed_depth -= 1
+
+
+def _written(path: Collection[str | int]) -> str:
+    """Write a place as people know it: `$.runs[0].results[12]`."""
+    parts = (f"[{key}]" if isinstance(key, int) else f".{key[:60]}" for key in path if key not in ("", -1))
+    return "$" + "".join(parts)
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).removeprefix("b'").splitlines()[0] if str(error) else "a number that cannot be read"
+    return "".join(letter for letter in line.split("\\n")[0] if letter.isprintable())[:120].rstrip(". ")

@@ -1,0 +1,132 @@
+"""The words of tools and of people, and what they mean here: severities, states, categories.
+
+Severities
+
+| tool | says | means |
+|---|---|---|
+| any | critical, high, medium, low; blocker, p0 … p4, major, minor, urgent and their like | as in `_SEVERITIES` |
+| any | info, informational, note, none, hint | low: four levels are known to the queue |
+| any | a number from 0 to 10 | a CVSS score: 9 critical, 7 high, 4 medium, else low |
+| npm audit | critical, high, moderate, low, info | moderate is medium, info is low |
+| SARIF | `security-severity` of the result or the rule | a CVSS score |
+| SARIF | `issue_severity` or `severity` of the result, `Severity: …` in its help | as any |
+| SARIF | `level` of the result, else of the rule, else warning | error high, warning medium, note and none low |
+
+Nothing that a report says becomes `critical` unless it says so: an "error" of a linter is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+__all__ = [
+    "SEVERITIES",
+    "State",
+    "category_of",
+    "severity_of_level",
+    "severity_of_score",
+    "severity_of_word",
+    "state_of_word",
+]
+
+SEVERITIES: Final = ("critical", "high", "medium", "low")
+"""From worst to least."""
+
+_SEVERITIES: Final[Mapping[str, str]] = {
+    word: severity
+    for severity, words in {
+        "critical": "critical crit blocker p0 s0 urgent emergency fatal showstopper",
+        "high": "high major error p1 s1 serious important severe",
+        "medium": "medium med moderate warning warn p2 s2 normal average",
+        "low": "low minor note info informational information none negligible trivial hint style p3 p4 s3 s4 "
+        "optional recommendation suggestion",
+    }.items()
+    for word in words.split()
+}
+
+_LEVELS: Final[Mapping[str, str]] = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
+
+_SCORES: Final = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
+_HIGHEST_SCORE: Final = 10.0
+
+
+class State(NamedTuple):
+    """One of the four states of a task, and the finer one."""
+
+    status: str
+    disposition: str | None = None
+
+
+_STATES: Final[Mapping[str, State]] = {
+    word: state
+    for state, words in (
+        (State("pending"), "open new todo pending active reopened confirmed triage backlog missing failed fail"),
+        (State("in_progress"), "inprogress doing wip started partial partially ongoing assigned"),
+        (State("completed", "reported"), "done fixed closed resolved complete completed mitigated remediated passed"),
+        (State("cancelled", "reported"), "wontfix cancelled canceled rejected invalid dismissed notapplicable"),
+        (State("cancelled", "false_positive"), "falsepositive fp"),
+        (State("cancelled", "duplicate"), "duplicate dup"),
+        (State("cancelled", "accepted"), "accepted riskaccepted acceptedrisk suppressed"),
+    )
+    for word in words.split()
+}
+
+# The first that matches wins, so the narrower stand first. Matched against rule, path and words in lower case.
+_CATEGORIES: Final = tuple(
+    (category, re.compile(pattern))
+    for category, pattern in (
+        ("secrets", r"secret|hard-?coded|credential|password in|api[ _-]?key|access key|private key|token leak|gitleaks|cwe-798"),
+        ("accessibility", r"accessib|\ba11y\b|\baria\b|wcag|alt text|screen reader|colou?r contrast"),
+        ("dependencies", r"node_modules|vulnerable package|dependenc|outdated package|\bghsa-|\bcve-\d|package-lock|requirements\.txt"),
+        (
+            "security",
+            r"security|vulnerab|injection|\bxss\b|\bcsrf\b|\bssrf\b|\bcwe\b|owasp|crypto|random number|sanitiz|"
+            r"authenticat|authoriz|permission|encrypt|\btls\b|\bssl\b|cookie|traversal|taint|deserial",
+        ),
+        ("performance", r"performance|\bslow\b|latency|bundle size|\blcp\b|\bcls\b|core web vital|memory leak|n\+1|cache|caching"),
+        ("seo", r"\bseo\b|meta description|sitemap|robots\.txt|canonical|crawl"),
+        ("database", r"database|\bsql\b|migration|schema|prisma|postgres|\bindex(es)?\b"),
+        ("testing", r"\btests?\b|coverage|flaky|unit test|e2e"),
+        ("documentation", r"documentation|readme|\bdocs?\b|docstring|changelog"),
+        ("deployment", r"deploy|docker|kubernetes|\bci\b|pipeline|vercel|hosting|environment variable"),
+        ("ui", r"\bui\b|\bux\b|layout|responsive|mobile view|button|dashboard|page not found|\b404\b|broken link"),
+        ("quality", r"unused|deprecat|lint|complexity|duplicat|dead code|typing|\btypes?\b|uninitiali[sz]ed|refactor"),
+    )
+)
+
+
+def severity_of_word(word: str) -> str | None:
+    """Read a word or a CVSS score; None for a word that nobody taught us."""
+    bare = re.sub(r"[^a-z0-9.]", "", word.casefold())
+    if re.fullmatch(r"\d{1,2}(\.\d+)?", bare):
+        return severity_of_score(float(bare))
+    return _SEVERITIES.get(bare)
+
+
+def severity_of_score(score: float) -> str | None:
+    """Read a CVSS score from 0 to 10; None for any other number."""
+    if not 0 <= score <= _HIGHEST_SCORE:
+        return None
+    return next((severity for least, severity in _SCORES if score >= least), "low")
+
+
+def severity_of_level(level: str) -> str:
+    """Read a SARIF level; an unknown one is SARIF's default, a warning."""
+    return _LEVELS.get(level, "medium")
+
+
+def state_of_word(word: str) -> State | None:
+    """Read a state as people write it; None for a word that nobody taught us."""
+    return _STATES.get(re.sub(r"[^a-z]", "", word.casefold()))
+
+
+def category_of(*texts: str) -> str:
+    """Guess a category from rule, path and words, in this order of trust; `general` where nothing tells."""
+    for text in texts:
+        lowered = text.casefold()
+        for category, pattern in _CATEGORIES:
+            if pattern.search(lowered):
+                return category
+    return "general"

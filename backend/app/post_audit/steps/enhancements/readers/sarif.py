@@ -1,0 +1,318 @@
+"""SARIF 2.1.0, what CodeQL, Semgrep, gitleaks, ESLint and most other code scanners write.
+
+A result is one finding for each of its locations. Its rule and file are looked up where they stand apart; a result
+that comes before them waits until its run has ended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final
+
+from app.post_audit.errors import InputError
+from app.post_audit.steps.enhancements.finding import Finding, make_finding
+from app.post_audit.steps.enhancements.fingerprint import normal_place
+from app.post_audit.steps.enhancements.json_events import ANY, Started, walk
+from app.post_audit.steps.enhancements.lexicon import (
+    State,
+    category_of,
+    severity_of_level,
+    severity_of_score,
+    severity_of_word,
+)
+from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
+from app.post_audit.steps.enhancements.readers.values import at, items, number, text, whole
+
+__all__ = ["READER"]
+
+_SURE: Final = 95
+_DRIVER: Final = ("runs", ANY, "tool", "driver")
+_WANTED: Final = (
+    ("version",),
+    ("runs",),
+    ("runs", ANY, "results"),
+    ("runs", ANY, "results", ANY),
+    ("runs", ANY, "artifacts", ANY),
+    ("runs", ANY, "automationDetails", "id"),
+    ("runs", ANY, "invocations", ANY, "executionSuccessful"),
+    (*_DRIVER, "name"),
+    (*_DRIVER, "rules", ANY),
+    (*_DRIVER, "globalMessageStrings"),
+    ("runs", ANY, "tool", "extensions", ANY, "rules", ANY),
+)
+# Large, and of no use for a task.
+_PASSED_OVER: Final = frozenset(
+    {
+        "attachments",
+        "codeFlows",
+        "contents",
+        "contextRegion",
+        "fixes",
+        "graphTraversals",
+        "graphs",
+        "relatedLocations",
+        "stacks",
+        "webRequest",
+        "webResponse",
+    }
+)
+_NO_FINDING: Final = frozenset({"pass", "notApplicable", "informational"})
+_TO_REVIEW: Final = frozenset({"open", "review"})
+_ACCEPTED: Final = frozenset({"", "accepted"})
+# gitleaks puts the commit's facts where fingerprints belong, and CodeQL a column.
+_NO_FINGERPRINT: Final = re.compile(r"column|commit|author|email|date", re.IGNORECASE)
+_SHORT_MESSAGE: Final = 140
+_LONG: Final = 600
+_DRIVER_RULES: Final = -1
+
+_LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_GAP: Final = re.compile(r"\{(\d{1,3})\}")
+_SEVERITY_LINE: Final = re.compile(r"^\W*Severity\W+(\w+)", re.IGNORECASE | re.MULTILINE)
+_CWE: Final = re.compile(r"\bcwe[-_/ ]?\d+", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is known of one run so far; rules and artifacts by their index, and results that wait for them."""
+
+    tool: str = ""
+    automation: str = ""
+    has_results: bool = False
+    has_rules: bool = False
+    messages: dict[str, Any] = field(default_factory=dict)
+    rules: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artifacts: dict[int, str] = field(default_factory=dict)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _detect(head: Head) -> int:
+    paths = head.paths
+    if ("runs",) not in paths or ("runs", ANY) not in paths:
+        return 0
+    parts = {path[2] for path in paths if path[:2] == ("runs", ANY) and len(path) > 2}  # noqa: PLR2004 - a run's own keys
+    return _SURE if {"tool", "results"} & parts or ("$schema",) in paths or ("version",) in paths else 0
+
+
+def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
+    tools: set[str] = set()
+    targets: set[str] = set()
+    number_of_run, run = -1, _Run()
+    entries = walk(stream, _WANTED, name=notes.name, policy=notes.policy, passing_over=_PASSED_OVER)
+    for path, value in entries:
+        if len(path) == 1:
+            _check_version(path, value, notes)
+            continue
+        if path[1] != number_of_run:
+            yield from _rest(number_of_run, run, notes)
+            number_of_run, run = int(path[1]), _Run()
+        if path[2] == "results" and isinstance(value, dict):
+            if run.has_rules and _has_files(value):
+                yield from _findings(value, run, notes)
+            else:
+                run.waiting.append(value)
+        else:
+            _take(run, path, value, notes)
+        tools.update({run.tool} - {""})
+        targets.update({run.automation} - {""})
+        if len(run.waiting) > notes.policy.maximum_findings:
+            raise InputError(
+                f"{notes.name} has more than {notes.policy.maximum_findings} results.",
+                cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+            )
+    yield from _rest(number_of_run, run, notes)
+    notes.source = " + ".join(sorted(tools)) or notes.source
+    # A run's category is made to tell apart what several analyses looked at; several in one file are one audit.
+    notes.target = targets.pop() if len(targets) == 1 else ""
+    if number_of_run < 0:
+        notes.fail("$.runs", "the report has no run")
+
+
+def _check_version(path: tuple[str | int, ...], value: Any, notes: Notes) -> None:  # noqa: ANN401 - a JSON value
+    if path[0] == "version" and not text(value).startswith("2."):
+        raise InputError(
+            f"{notes.name} is SARIF {text(value)[:20]!r}, not 2.1.0.", cure="Let the tool write SARIF 2.1.0."
+        )
+
+
+def _take(run: _Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> None:  # noqa: ANN401 - a JSON value
+    """Put one entry of a run where it belongs."""
+    match path[2:]:
+        case ("results",):
+            run.has_results = value is Started.LIST
+            # written one after another, so the tool has been told of by now or comes later
+            run.has_rules = bool(run.tool)
+        case ("results", int(index)):
+            notes.fail(f"$.runs[{path[1]}].results[{index}]", "not an object")
+        case ("artifacts", int(index)):
+            run.artifacts[index] = text(at(value, "location", "uri"))
+        case ("automationDetails", "id"):
+            # "category/run": all up to the last slash stays the same from run to run
+            run.automation = text(value).rpartition("/")[0].strip("/")
+        case ("invocations", int(index), "executionSuccessful") if value is False:
+            notes.fail(f"$.runs[{path[1]}].invocations[{index}]", "the tool says that it failed")
+        case ("tool", "driver", "name"):
+            run.tool = text(value)
+        case ("tool", "driver", "globalMessageStrings") if isinstance(value, dict):
+            run.messages = value
+        case ("tool", "driver", "rules", int(index)) if isinstance(value, dict):
+            _take_rule(run, _DRIVER_RULES, index, value)
+        case ("tool", "extensions", int(extension), "rules", int(index)) if isinstance(value, dict):
+            _take_rule(run, extension, index, value)
+        case _:
+            pass
+
+
+def _take_rule(run: _Run, component: int, index: int, rule: dict[str, Any]) -> None:
+    run.rules[component, index] = rule
+    run.by_id.setdefault(text(rule.get("id")), rule)
+
+
+def _has_files(result: dict[str, Any]) -> bool:
+    """Whether no location of a result has to be looked up among the artifacts, which may come later."""
+    places = (at(location, "physicalLocation", "artifactLocation") for location in items(result.get("locations")))
+    return all(place is None or at(place, "uri") is not None for place in places)
+
+
+def _rest(number_of_run: int, run: _Run, notes: Notes) -> Iterator[Finding]:
+    """Turn what waits into findings when its run has ended."""
+    if number_of_run >= 0 and not run.has_results:
+        notes.fail(f"$.runs[{number_of_run}].results", "the run has no results; the tool did not finish")
+    for result in run.waiting:
+        yield from _findings(result, run, notes)
+
+
+def _findings(result: dict[str, Any], run: _Run, notes: Notes) -> Iterator[Finding]:
+    kind = text(result.get("kind"))
+    if kind in _NO_FINDING:
+        return
+    rule_id, rule = _rule(result, run)
+    for location in items(result.get("locations")) or [{}]:
+        finding = _finding(result, location, rule_id, rule, run)
+        if kind in _TO_REVIEW:
+            notes.needs_review.append(finding)
+        else:
+            yield finding
+
+
+def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str, Any], run: _Run) -> Finding:  # noqa: ANN401 - a JSON value
+    physical = at(location, "physicalLocation")
+    logical = text(at(location, "logicalLocations", 0, "fullyQualifiedName"))
+    place = text(at(physical, "artifactLocation", "uri"))
+    if not place:
+        place = run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
+    message = _message(result.get("message"), rule, run)
+    about = text(at(rule, "fullDescription", "text"))
+    helping = text(at(rule, "help", "text"))
+    lines = [
+        message[:_LONG],
+        about[:_LONG],
+        helping[:_LONG] if helping != about else "",
+        text(rule.get("helpUri")),
+        f"Reported by {run.tool}." if run.tool else "",
+    ]
+    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
+    return make_finding(
+        title=_title(message, rule, rule_id),
+        severity=_severity(result, rule, helping or message),
+        description="\n\n".join(dict.fromkeys(line for line in lines if line)),
+        state=_state(result),
+        category=_category(rule_id, tags, message, result, rule, run),
+        location=normal_place(place) or logical,
+        component=logical,
+        rule=rule_id,
+        line=whole(at(physical, "region", "startLine")),
+        occurrences=1,
+        uid=_uid(result, rule_id, place),
+        code=text(at(physical, "region", "snippet", "text")),
+    )
+
+
+def _rule(result: dict[str, Any], run: _Run) -> tuple[str, dict[str, Any]]:
+    """Find the rule of a result: by its index, else by its id, else by the id that a finer one stands under."""
+    index = whole(result.get("ruleIndex"))
+    index = whole(at(result, "rule", "index")) if index is None else index
+    component = whole(at(result, "rule", "toolComponent", "index"))
+    rule_id = text(result.get("ruleId")) or text(at(result, "rule", "id"))
+    rule = run.rules.get((_DRIVER_RULES if component is None else component, -1 if index is None else index))
+    if rule is None or (rule_id and not rule_id.startswith(text(rule.get("id")))):
+        rule = run.by_id.get(rule_id) or run.by_id.get(rule_id.rpartition("/")[0]) or rule
+    return rule_id or text(at(rule, "id")), rule or {}
+
+
+def _message(message: Any, rule: dict[str, Any], run: _Run) -> str:  # noqa: ANN401 - a JSON value
+    """Read a message: its own text, or that of the rule or tool it refers to with its gaps filled."""
+    found = text(at(message, "text")) or text(at(message, "markdown"))
+    if not found:
+        name = text(at(message, "id"))
+        found = text(at(rule, "messageStrings", name, "text")) or text(at(run.messages, name, "text"))
+    arguments = [text(argument) for argument in items(at(message, "arguments"))]
+
+    def fill(gap: re.Match[str]) -> str:
+        place = int(gap[1])
+        return arguments[place] if place < len(arguments) else gap[0]
+
+    return _LINK.sub(r"\1", _GAP.sub(fill, found) if arguments else found)
+
+
+def _title(message: str, rule: dict[str, Any], rule_id: str) -> str:
+    """Choose the words a person knows it by: the message's first sentence unless it is long, else the rule's own."""
+    first = re.split(r"(?<=[.!?])\s|\n", message, maxsplit=1)[0].rstrip(".")
+    if first and len(first) <= _SHORT_MESSAGE:
+        return first
+    return text(at(rule, "shortDescription", "text")) or text(rule.get("name")) or first or rule_id
+
+
+def _severity(result: dict[str, Any], rule: dict[str, Any], words: str) -> str:
+    """Read how bad it is; see the table in `lexicon`."""
+    for properties in (result.get("properties"), rule.get("properties")):
+        score = number(at(properties, "security-severity"))
+        found = None if score is None else severity_of_score(score)
+        if found is not None:
+            return found
+    for name in ("issue_severity", "severity"):
+        found = severity_of_word(text(at(result, "properties", name)))
+        if found is not None:
+            return found
+    line = _SEVERITY_LINE.search(words)
+    found = severity_of_word(line[1]) if line else None
+    if found is not None:
+        return found
+    level = text(result.get("level")) or text(at(rule, "defaultConfiguration", "level"))
+    return severity_of_level(level)
+
+
+def _category(
+    rule_id: str, tags: str, message: str, result: dict[str, Any], rule: dict[str, Any], run: _Run
+) -> str:
+    """Guess a category; a result with a CWE or a security score is at least about security."""
+    guessed = category_of(f"{rule_id} {text(rule.get('name'))}", tags, message, run.tool)
+    is_secure = at(rule, "properties", "security-severity") is not None or any(
+        _CWE.search(words) for words in (tags, rule_id, text(at(result, "properties", "cwe")))
+    )
+    return "security" if is_secure and guessed not in {"secrets", "dependencies"} else guessed
+
+
+def _state(result: dict[str, Any]) -> State:
+    if text(result.get("baselineState")) == "absent":
+        return State("completed", "reported")
+    suppressions = items(result.get("suppressions"))
+    if suppressions and all(text(at(s, "status")) in _ACCEPTED for s in suppressions):
+        return State("cancelled", "accepted")
+    return State("pending")
+
+
+def _uid(result: dict[str, Any], rule_id: str, place: str) -> str:
+    """Join the tool's own fingerprints with rule and place: one result may have several locations."""
+    for name in ("fingerprints", "partialFingerprints"):
+        found = result.get(name)
+        if isinstance(found, dict):
+            parts = sorted(f"{key}={text(value)}" for key, value in found.items() if text(value) and not _NO_FINGERPRINT.search(key))
+            if parts:
+                return " ".join(("sarif", *parts, rule_id, normal_place(place)))
+    return ""
+
+
+READER = Reader(name="sarif", title="SARIF 2.1.0", detect=_detect, read=_read)

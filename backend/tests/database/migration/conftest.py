@@ -1,0 +1,199 @@
+"""PostgreSQL 15 and 18, each as it comes and with Supabase's roles, and databases on them to migrate."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tests.support import supabase
+
+from app.post_audit.db import binaries
+from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
+
+MIGRATION: Final = (
+    Path(__file__).resolve().parents[4] / "supabase/migrations/20251109_post_audit_protocol.sql"
+)
+VISITOR: Final = "website_visitor"
+BASE: Final = "base"
+MIGRATED: Final = "migrated"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A server that the migration has to work on. `admin` may make databases; `owner` applies the migration."""
+
+    name: str
+    admin: str
+    owner: str
+    is_supabase: bool
+
+    @property
+    def outsiders(self) -> tuple[str, ...]:
+        """The roles that anybody on the internet can have."""
+        return supabase.OUTSIDERS if self.is_supabase else (VISITOR,)
+
+    @property
+    def service(self) -> str:
+        """The role that the protocol works as."""
+        return supabase.SERVICE if self.is_supabase else "postgres"
+
+    def database(self, name: str, template: str) -> str:
+        """Copy a database and return the copy's conninfo, as its owner."""
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER postgres").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+        return make_conninfo(self.owner, dbname=name)
+
+    @contextmanager
+    def scratch(self, template: str) -> Iterator[str]:
+        """A copy for the length of one test."""
+        name = f"migration_{next(_numbers)}"
+        try:
+            yield self.database(name, template)
+        finally:
+            with psycopg.connect(self.admin, autocommit=True) as connection:
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
+
+
+def psql(conninfo: str, file: Path = MIGRATION) -> subprocess.CompletedProcess[str]:
+    """Apply a file the way the README tells people to."""
+    program = shutil.which("psql")
+    if program is None:
+        pytest.skip("psql is not installed")
+    parts = conninfo_to_dict(conninfo)
+    return subprocess.run(
+        [program, "-v", "ON_ERROR_STOP=1", "-U", str(parts["user"]), "-d", str(parts["dbname"]), "-f", str(file)],
+        env={
+            "PATH": os.defpath,
+            "PGHOST": str(parts["host"]),
+            "PGPORT": str(parts["port"]),
+            "PGPASSWORD": str(parts["password"]),
+            "PSQLRC": os.devnull,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+class Servers:
+    """The servers of this session, each started when the first test asks for it."""
+
+    def __init__(self, folder: Path, shared: str) -> None:
+        self._folder = folder
+        self._shared = shared
+        self._running: list[tuple[EmbeddedServer, ServerHandle]] = []
+        self._places: dict[str, Place] = {}
+
+    def place(self, name: str) -> Place:
+        """The server of one name like `15` or `15-supabase`, with its template databases."""
+        if name not in self._places:
+            major, _, flavour = name.partition("-")
+            self._places[name] = self._prepare(name, int(major), is_supabase=bool(flavour))
+        return self._places[name]
+
+    def _prepare(self, name: str, major: int, *, is_supabase: bool) -> Place:
+        owner = self._server(name, major, is_supabase=is_supabase)
+        admin = supabase.prepare_server(owner) if is_supabase else owner
+        place = Place(name=name, admin=admin, owner=owner, is_supabase=is_supabase)
+        base = place.database(BASE, "template1")
+        if is_supabase:
+            supabase.prepare_database(base)
+        else:
+            with psycopg.connect(admin, autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(VISITOR)))
+        applied = psql(place.database(MIGRATED, BASE))
+        assert applied.returncode == 0, applied.stderr
+        return place
+
+    def _server(self, name: str, major: int, *, is_supabase: bool) -> str:
+        with psycopg.connect(self._shared) as connection:
+            is_shared_version = connection.info.server_version // 10_000 == major
+        if is_shared_version and not is_supabase:
+            return self._shared
+        found = [one for one in binaries.installed() if one.major == major]
+        if not found:
+            pytest.skip(f"PostgreSQL {major} is not installed")
+        server = EmbeddedServer(self._folder / name / ".post_audit", binaries=found)
+        handle = server.acquire()
+        self._running.append((server, handle))
+        with psycopg.connect(handle.conninfo, autocommit=True) as admin:
+            # What a power cut would lose here is a test's database.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                admin.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+            admin.execute("SELECT pg_reload_conf()")
+        return handle.conninfo
+
+    def stop(self) -> None:
+        """Stop them all at once: each waits for its keeper to see that nobody is left."""
+        for _, handle in self._running:
+            handle.close()
+        with ThreadPoolExecutor() as pool:
+            for stopped in [pool.submit(server.destroy) for server, _ in self._running]:
+                stopped.result()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Servers]:
+    """Servers of other versions and kinds beside the one that all tests share."""
+    made = Servers(tmp_path_factory.mktemp("servers"), server)
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session", params=["18", "15", "18-supabase", "15-supabase"])
+def place(request: pytest.FixtureRequest, servers: Servers) -> Place:
+    """Each kind of server in turn."""
+    return servers.place(request.param)
+
+
+@pytest.fixture
+def base(place: Place) -> Iterator[str]:
+    """A database without the migration, as a new marketplace has it."""
+    with place.scratch(BASE) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def migrated(place: Place) -> Iterator[str]:
+    """A database with the migration."""
+    with place.scratch(MIGRATED) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def owner(migrated: str) -> Iterator[psycopg.Connection]:
+    """A connection to the migrated database, as its owner."""
+    with psycopg.connect(migrated, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def apply() -> Callable[[str], None]:
+    """Apply the migration with psql, quietly and successfully."""
+
+    def once(conninfo: str) -> None:
+        done = psql(conninfo)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    return once
