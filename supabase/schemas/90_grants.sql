@@ -3,6 +3,7 @@
 DO $$
 DECLARE
   ours record;
+  numbers record;
   outsider text;
   service text := CASE WHEN to_regrole('service_role') IS NOT NULL THEN 'service_role' ELSE current_user END;
 BEGIN
@@ -33,6 +34,20 @@ BEGIN
       END LOOP;
     END IF;
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO %I', ours.schema, ours.name, service);
+    -- Its numbers come from sequences that the same default privileges give away; nobody needs a right to them.
+    FOR numbers IN
+      SELECT s.oid::regclass::text AS name
+      FROM pg_depend AS d JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+      WHERE ours.regrant AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+        AND d.refobjid = ours.oid AND d.deptype IN ('a', 'i')
+    LOOP
+      EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM PUBLIC', numbers.name);
+      FOREACH outsider IN ARRAY ARRAY['anon', 'authenticated'] LOOP
+        IF to_regrole(outsider) IS NOT NULL THEN
+          EXECUTE format('REVOKE ALL ON SEQUENCE %s FROM %I', numbers.name, outsider);
+        END IF;
+      END LOOP;
+    END LOOP;
   END LOOP;
 END
 $$;

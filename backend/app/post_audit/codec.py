@@ -37,7 +37,7 @@ def to_json(value: object) -> JSON:  # noqa: C901, PLR0911 - one line a type, no
             return float(value)
         case Mapping():
             return {str(key): to_json(item) for key, item in value.items()}
-        case Sequence() | set() | frozenset():
+        case Sequence() | set() | frozenset() if not isinstance(value, bytes | bytearray):
             return [to_json(item) for item in value]
         case _ if is_dataclass(value) and not isinstance(value, type):
             return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}

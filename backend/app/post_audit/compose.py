@@ -49,6 +49,14 @@ class Application:
         """Send what waits in the outbox, once each; return how many were tried."""
         return dispatch(self.database, self.senders)
 
+    def renewed(self) -> Application:
+        """The same application over an embedded server that answers; itself over a database of somebody's own."""
+        if self.server is None:
+            return self
+        fresh = build(self.settings)
+        self.close()
+        return fresh
+
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()

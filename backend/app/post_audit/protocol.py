@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from app.post_audit.codec import to_json
 from app.post_audit.compose import Application, build
-from app.post_audit.errors import PostAuditError
+from app.post_audit.errors import ConnectionLost, DatabaseUnreachable, PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON
 from app.post_audit.runner import Progress, RunReport
@@ -134,11 +134,21 @@ class PostAuditProtocol:
             report = self._application.run(tick=tick, kind="schedule")
         except PostAuditError as error:
             _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))
+            self._renew(error)
             return min(_LOOK_AGAIN, next_start - datetime.now(UTC))
         if on_report is not None and report.origin != "finished":
             on_report(report)
         _log.info("schedule.waiting", tick=tick, state=report.state, until=next_start.isoformat())
         return next_start - datetime.now(UTC)
+
+    def _renew(self, error: PostAuditError) -> None:
+        """Start the embedded server again when it is the one that went away."""
+        if not isinstance(error, ConnectionLost | DatabaseUnreachable):
+            return
+        try:
+            self._application = self._application.renewed()
+        except PostAuditError as again:
+            _log.warning("schedule.database_away", error=str(again))
 
     def _take_signals(self) -> dict[signal.Signals, Any]:
         if threading.current_thread() is not threading.main_thread():

@@ -20,6 +20,7 @@ def ask(database: Database, tick: str, owner: str, lease_seconds: int = 30) -> d
     answer: Any = database.call(
         "post_audit_apply_begin_run", tick=tick, owner=owner, lease_seconds=lease_seconds
     )
+    return dict(answer)
 
 
 def let_the_lease_expire(connection: psycopg.Connection) -> None:

@@ -85,18 +85,28 @@ def decide(facts: BugsFacts, policy: BugsPolicy) -> Decision:
     ranked = _ranked(facts, policy)
     merges = [_merge(repeat, into=bug.own) for bug in ranked for repeat in bug.merged]
     rescored = [(bug, change) for bug in ranked if (change := _rescore(bug, policy)) is not None]
-    held = [bug for bug, _ in rescored if _is_held(bug, policy)]
+    held = sum(_is_held(bug, policy) for bug, _ in rescored)
     scores = [change for bug, change in rescored if not _is_held(bug, policy)]
+
     changes = (*merges, *scores)[: policy.maximum_changes]
+    later = len(merges) + len(scores) - len(changes)
+    merges = merges[: policy.maximum_changes]
+    scored = len(changes) - len(merges)
+    # told is what is done now, not what will follow
+    subjects = {change.subject for change in merges}
+    told = [
+        replace(bug, merged=tuple(repeat for repeat in bug.merged if _subject(repeat) in subjects))
+        for bug in ranked
+    ]
     return Decision(
         outcome=Outcome.ACT if changes else Outcome.NOTHING,
-        headline=_headline(ranked, len(merges), len(scores)),
+        headline=_headline(told, len(merges), scored),
         reasons=(
-            *_reasons_of_rank(ranked),
-            *_reasons_of_merges(ranked),
-            *_reasons_of_scores(len(scores), len(held), len(merges), policy),
+            *_reasons_of_rank(told),
+            *_reasons_of_merges(told),
+            *_reasons_of_scores(scored, held, later, policy),
         ),
-        numbers=_numbers(ranked, len(merges), len(scores), policy),
+        numbers=_numbers(told, len(merges), scored, policy),
         changes=changes,
         messages=_alerts(ranked, policy),
         next=_next(merges, ranked),
@@ -187,9 +197,13 @@ def _distinct(groups: Iterable[Sequence[str]]) -> tuple[str, ...]:
     return tuple(sorted({text for group in groups for text in group}))
 
 
+def _subject(bug: BugFacts) -> str:
+    return f"bug:{bug.id}"
+
+
 def _merge(bug: BugFacts, *, into: BugFacts) -> Change:
     return Change(
-        subject=f"bug:{bug.id}",
+        subject=_subject(bug),
         before={"status": bug.status, "duplicate_of": None},
         after={"status": "duplicate", "duplicate_of": into.id},
     )
@@ -208,7 +222,7 @@ def _rescore(bug: _Ranked, policy: BugsPolicy) -> Change | None:
     if bug.own.fingerprint is None:
         before["fingerprint"] = None
         after["fingerprint"] = bug.fingerprint
-    return Change(subject=f"bug:{bug.own.id}", before=before, after=after) if after else None
+    return Change(subject=_subject(bug.own), before=before, after=after) if after else None
 
 
 def _differs(stored: float | None, wanted: float, policy: BugsPolicy) -> bool:
@@ -285,7 +299,7 @@ def _reasons_of_merges(ranked: Sequence[_Ranked]) -> list[Reason]:
     return reasons
 
 
-def _reasons_of_scores(scores: int, held: int, merges: int, policy: BugsPolicy) -> list[Reason]:
+def _reasons_of_scores(scores: int, held: int, later: int, policy: BugsPolicy) -> list[Reason]:
     reasons = []
     if scores:
         reasons.append(
@@ -300,7 +314,6 @@ def _reasons_of_scores(scores: int, held: int, merges: int, policy: BugsPolicy) 
     if held:
         words = _many(held, "score") + (" rests: it was" if held == 1 else " rest: they were")
         reasons.append(SCORES_HELD(scores=held, scores_in_words=words))
-    later = max(0, merges + scores - policy.maximum_changes)
     if later:
         words = _many(later, "change") + (" follows" if later == 1 else " follow")
         reasons.append(LATER(changes=later, changes_in_words=words, maximum=policy.maximum_changes))

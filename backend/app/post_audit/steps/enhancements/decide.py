@@ -30,7 +30,8 @@ FOLLOWS: Final = ReasonCode(
     "{name} ({source}): {findings} findings; what is new in it shows once the audit before it is in.",
 )
 KEPT: Final = ReasonCode(
-    "enhancements.kept", "{name}: {kept} findings are reported again although a person closed their tasks; those stay."
+    "enhancements.kept",
+    "{name}: {kept} findings are reported again although a person closed their tasks; those stay.",
 )
 PARTIAL: Final = ReasonCode(
     "enhancements.partial",
@@ -44,16 +45,20 @@ TAKEN_BACK: Final = ReasonCode(
     "enhancements.taken_back", "{name}: this import was taken back or declined; that holds until {until_at}."
 )
 ASKS_AGAIN: Final = ReasonCode(
-    "enhancements.asks_again", "{name}: this import was taken back or declined before; a person decides on it."
+    "enhancements.asks_again",
+    "{name}: this import was taken back or declined before; a person decides on it.",
 )
 REFUSED: Final = ReasonCode("enhancements.refused", "{name} could not be read: {message}")
 MORE_WAIT: Final = ReasonCode("enhancements.more_wait", "{more} more audits wait for the next run.")
-OPEN: Final = ReasonCode("enhancements.open", "{open} tasks are open, {critical} critical and {high} high; {late} are late.")
+OPEN: Final = ReasonCode(
+    "enhancements.open", "{open} tasks are open, {critical} critical and {high} high; {late} are late."
+)
 NEVER_SEEN: Final = ReasonCode(
     "enhancements.never_seen", "No audit was ever imported. What one would find is unknown, not nothing."
 )
 STALE: Final = ReasonCode(
-    "enhancements.stale", "The newest audit ({name}) is {days} days old; after {limit} days what is open is unknown."
+    "enhancements.stale",
+    "The newest audit ({name}) is {days} days old; after {limit} days what is open is unknown.",
 )
 LAST: Final = ReasonCode("enhancements.last", "The newest audit is {name} of {at}.")
 
@@ -120,7 +125,11 @@ def _needs_approval(audit: ReceivedAudit) -> Reason | None:
 
 def _reasons(audit: ReceivedAudit) -> tuple[Reason, ...]:
     preview = audit.preview
-    partial = () if audit.complete else (PARTIAL(name=audit.name, errors=audit.errors, needs_review=audit.needs_review),)
+    partial = (
+        ()
+        if audit.complete
+        else (PARTIAL(name=audit.name, errors=audit.errors, needs_review=audit.needs_review),)
+    )
     if preview is None:
         return (FOLLOWS(name=audit.name, source=audit.source, findings=audit.findings), *partial)
     return (
@@ -240,7 +249,10 @@ def _counts(preview: Preview) -> dict[str, JSON]:
 
 def _is_news(audit: ReceivedAudit) -> bool:
     """Whether people want to hear of it: something critical or high is new, or something came back."""
-    return audit.preview is not None and (audit.preview.new_critical + audit.preview.new_high + audit.preview.reopened) > 0
+    return (
+        audit.preview is not None
+        and (audit.preview.new_critical + audit.preview.new_high + audit.preview.reopened) > 0
+    )
 
 
 def _message(audit: ReceivedAudit) -> Message:

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["EnhancementsFacts", "Hold", "MigratedAudit", "Preview", "QueueRow", "ReceivedAudit", "RefusedAudit"]
+__all__ = [
+    "EnhancementsFacts",
+    "Hold",
+    "MigratedAudit",
+    "Preview",
+    "QueueRow",
+    "ReceivedAudit",
+    "RefusedAudit",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,7 +210,9 @@ def import_audit(
         stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=start))
         if stored.is_known:
             break
-    answer = database.call("post_audit_apply_import", **arguments, findings=last, position=position, confirm=confirm)
+    answer = database.call(
+        "post_audit_apply_import", **arguments, findings=last, position=position, confirm=confirm
+    )
     return parse_facts(ImportReport, answer)
 
 
@@ -233,7 +235,9 @@ def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, li
     """Split the findings into calls; at least one, so that an audit without findings is told of too."""
     size = policy.findings_per_call
     starts = range(0, max(1, len(audit.different)), size)
-    return [(start, [finding.as_json() for finding in audit.different[start : start + size]]) for start in starts]
+    return [
+        (start, [finding.as_json() for finding in audit.different[start : start + size]]) for start in starts
+    ]
 
 
 def _stored(answer: JSON) -> StoredAudit:

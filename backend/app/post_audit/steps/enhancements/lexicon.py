@@ -62,10 +62,19 @@ class State(NamedTuple):
 _STATES: Final[Mapping[str, State]] = {
     word: state
     for state, words in (
-        (State("pending"), "open new todo pending active reopened confirmed triage backlog missing failed fail"),
+        (
+            State("pending"),
+            "open new todo pending active reopened confirmed triage backlog missing failed fail",
+        ),
         (State("in_progress"), "inprogress doing wip started partial partially ongoing assigned"),
-        (State("completed", "reported"), "done fixed closed resolved complete completed mitigated remediated passed"),
-        (State("cancelled", "reported"), "wontfix cancelled canceled rejected invalid dismissed notapplicable"),
+        (
+            State("completed", "reported"),
+            "done fixed closed resolved complete completed mitigated remediated passed",
+        ),
+        (
+            State("cancelled", "reported"),
+            "wontfix cancelled canceled rejected invalid dismissed notapplicable",
+        ),
         (State("cancelled", "false_positive"), "falsepositive fp"),
         (State("cancelled", "duplicate"), "duplicate dup"),
         (State("cancelled", "accepted"), "accepted riskaccepted acceptedrisk suppressed"),
@@ -77,22 +86,37 @@ _STATES: Final[Mapping[str, State]] = {
 _CATEGORIES: Final = tuple(
     (category, re.compile(pattern))
     for category, pattern in (
-        ("secrets", r"secret|hard-?coded|credential|password in|api[ _-]?key|access key|private key|token leak|gitleaks|cwe-798"),
+        (
+            "secrets",
+            r"secret|hard-?coded|credential|password in|api[ _-]?key|access key|private key|token leak|gitleaks|cwe-798",
+        ),
         ("accessibility", r"accessib|\ba11y\b|\baria\b|wcag|alt text|screen reader|colou?r contrast"),
-        ("dependencies", r"node_modules|vulnerable package|dependenc|outdated package|\bghsa-|\bcve-\d|package-lock|requirements\.txt"),
+        (
+            "dependencies",
+            r"node_modules|vulnerable package|dependenc|outdated package|\bghsa-|\bcve-\d|package-lock|requirements\.txt",
+        ),
         (
             "security",
             r"security|vulnerab|injection|\bxss\b|\bcsrf\b|\bssrf\b|\bcwe\b|owasp|crypto|random number|sanitiz|"
             r"authenticat|authoriz|permission|encrypt|\btls\b|\bssl\b|cookie|traversal|taint|deserial",
         ),
-        ("performance", r"performance|\bslow\b|latency|bundle size|\blcp\b|\bcls\b|core web vital|memory leak|n\+1|cache|caching"),
+        (
+            "performance",
+            r"performance|\bslow\b|latency|bundle size|\blcp\b|\bcls\b|core web vital|memory leak|n\+1|cache|caching",
+        ),
         ("seo", r"\bseo\b|meta description|sitemap|robots\.txt|canonical|crawl"),
         ("database", r"database|\bsql\b|migration|schema|prisma|postgres|\bindex(es)?\b"),
         ("testing", r"\btests?\b|coverage|flaky|unit test|e2e"),
         ("documentation", r"documentation|readme|\bdocs?\b|docstring|changelog"),
         ("deployment", r"deploy|docker|kubernetes|\bci\b|pipeline|vercel|hosting|environment variable"),
-        ("ui", r"\bui\b|\bux\b|layout|responsive|mobile view|button|dashboard|page not found|\b404\b|broken link"),
-        ("quality", r"unused|deprecat|lint|complexity|duplicat|dead code|typing|\btypes?\b|uninitiali[sz]ed|refactor"),
+        (
+            "ui",
+            r"\bui\b|\bux\b|layout|responsive|mobile view|button|dashboard|page not found|\b404\b|broken link",
+        ),
+        (
+            "quality",
+            r"unused|deprecat|lint|complexity|duplicat|dead code|typing|\btypes?\b|uninitiali[sz]ed|refactor",
+        ),
     )
 )
 

@@ -151,7 +151,9 @@ def report_of(file: BinaryIO, name: str, policy: EnhancementsPolicy) -> ReportFi
         )
     file.seek(0)
     encoding = _encoding(file.read(HEAD_BYTES), name)
-    report = ReportFile(name=name, size=size, sha256=digest.hexdigest(), encoding=encoding, head="", file=file)
+    report = ReportFile(
+        name=name, size=size, sha256=digest.hexdigest(), encoding=encoding, head="", file=file
+    )
     head = report.stream().read(HEAD_BYTES).decode("utf-8", "ignore")
     if not head.strip():
         raise InputError(f"{name} is empty.", cure="Give a report with something in it.")
@@ -247,7 +249,9 @@ class _JsonScan:
         if lengths[is_string].size and lengths[is_string].max() > self._policy.maximum_text_bytes:
             raise self._too_long(int(places[is_string][int(np.argmax(lengths[is_string]))]), "A string")
         if lengths[~is_string].size and lengths[~is_string].max() > _LONGEST_NUMBER:
-            raise self._too_long(int(places[~is_string][int(np.argmax(lengths[~is_string]))]), "A number or word")
+            raise self._too_long(
+                int(places[~is_string][int(np.argmax(lengths[~is_string]))]), "A number or word"
+            )
         self._last_mark = int(places[-1])
         self._check_open_end(self._position + closing.size)
 
@@ -278,7 +282,9 @@ def _encoding(head: bytes, name: str) -> str:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             if encoding == "utf-32":
-                raise InputError(f"{name} is written in UTF-32.", cure="Save it as UTF-8 and import it again.")
+                raise InputError(
+                    f"{name} is written in UTF-32.", cure="Save it as UTF-8 and import it again."
+                )
             return encoding
     sample = head[:1024]
     even, odd = sample[0::2].count(0), sample[1::2].count(0)

@@ -388,9 +388,7 @@ def test_no_other_row_and_no_other_column_is_touched(connection: psycopg.Connect
     runs.run()
     after = {bug["id"]: bug for bug in rows(connection)}
     assert after[kept] == before[kept]
-    assert (
-        dict(connection.execute("SELECT id, xmin::text FROM public.bugs").fetchall())[kept] == versions[kept]
-    )
+    assert written_by(connection)[kept] == versions[kept]
     changed = {
         number: {name for name in after[number] if after[number][name] != before[number][name]}
         for number in after

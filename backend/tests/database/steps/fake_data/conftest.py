@@ -55,11 +55,11 @@ class Market:
         }
 
     def add(self, number: int, start: int = 1, **columns: str) -> None:
-        """Insert so many suppliers; `%s` in a value is the supplier's number. Real by default."""
+        """Insert so many suppliers; `%s` and `%n` (six digits) in a value are the number. Real by default."""
         values = {
             "name": "Sharma Steel Works %s",
             "email": "sales%s@sharmasteel%s.in",
-            "phone": "+91 98200 1%s",
+            "phone": "+91 9820%n",
             "city": "Pune",
             "state": "Maharashtra",
         } | columns
@@ -70,7 +70,7 @@ class Market:
                     sql.SQL(", ").join(sql.Placeholder() * len(values)),
                 ),
                 [
-                    (key, *(text.replace("%s", str(key)) for text in values.values()))
+                    (key, *(text.replace("%s", str(key)).replace("%n", f"{key:06}") for text in values.values()))
                     for key in range(start, start + number)
                 ],
             )

@@ -192,7 +192,7 @@ def test_the_same_waiting_list_is_told_of_once(market: Market) -> None:
 def test_a_seed_file_is_registered_matched_and_forgotten(market: Market) -> None:
     market.add(300)
     seeds = [
-        {"name": "Sharma Steel Works 7", "email": "SALES7@sharmasteel7.in ", "phone": "098200-17"},
+        {"name": "Sharma Steel Works 7", "email": "SALES7@sharmasteel7.in ", "phone": "09820-000007"},
         {"name": "SHARMA steel-works 8", "email": "sales8@sharmasteel8.in"},
         {"name": "Sharma Steel Works 9", "email": "other@sharmasteel.in", "phone": "12"},
         {"name": "Nobody", "email": None},

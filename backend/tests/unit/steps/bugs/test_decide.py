@@ -317,11 +317,16 @@ def test_two_held_scores_are_told_in_the_plural() -> None:
     assert "2 scores rest: they were taken back" in decision.reasons[-1].text
 
 
-@pytest.mark.parametrize(("maximum", "sentence"), [(2, "1 change follows in"), (1, "2 changes follow in")])
-def test_what_is_too_much_for_one_run_follows_in_the_next(maximum: int, sentence: str) -> None:
-    decision = decided(bug(1), bug(2), bug(3, title="Other"), policy=BugsPolicy(maximum_changes=maximum))
-    assert [change.subject for change in decision.changes] == ["bug:2", "bug:1"][:maximum]
-    assert sentence in decision.reasons[-1].text
+def test_what_is_too_much_for_one_run_follows_in_the_next() -> None:
+    bugs = (bug(1), bug(2), bug(3), bug(4, title="Other"))
+    some = decided(*bugs, policy=BugsPolicy(maximum_changes=3))
+    assert [change.subject for change in some.changes] == ["bug:2", "bug:3", "bug:1"]
+    assert some.reasons[-1].text == "1 change follows in the next run; one run makes at most 3."
+    few = decided(*bugs, policy=BugsPolicy(maximum_changes=1))
+    assert few.headline == "“Wallet shows ₹0 after claim” hurts most; 1 repeat merged."
+    assert few.reasons[-1].text == "3 changes follow in the next run; one run makes at most 1."
+    assert (few.numbers["merged"], few.numbers["rescored"]) == (1, 0)
+    assert few.numbers["merges"] == [{"bug": "2", "into": "1"}]
 
 
 def critical(number: int = 1, **fields: Any) -> BugFacts:  # noqa: ANN401 - any field of a bug

@@ -19,7 +19,9 @@ __all__ = ["all_readers", "reader_for"]
 @cache
 def all_readers() -> tuple[Reader, ...]:
     """List every reader, in the order of their names."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
     readers = (getattr(module, "READER", None) for module in modules)
     return tuple(sorted((r for r in readers if isinstance(r, Reader)), key=lambda reader: reader.name))
 

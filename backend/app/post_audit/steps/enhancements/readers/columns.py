@@ -49,7 +49,9 @@ _FLAGS: Final = {
     "mitigated": State("completed", "reported"),
     "accepted": State("cancelled", "accepted"),
 }
-_TELLING: Final = frozenset({"severity", "priority", "description", "rule", "location", "line", "status", "fix"})
+_TELLING: Final = frozenset(
+    {"severity", "priority", "description", "rule", "location", "line", "status", "fix"}
+)
 _NO: Final = frozenset({"", "false", "no", "0", "n", "none", "null"})
 _LISTED: Final = 10
 _PLACE_KEYS: Final = ("url", "uri", "file_path", "path", "host", "name", "value", "id")
@@ -63,7 +65,9 @@ def mapping_of(columns: Iterable[str]) -> dict[str, str]:
         field = fields.get(_bare(column))
         if field is not None:
             found[column] = field
-    titles = sorted((c for c, field in found.items() if field == "title"), key=lambda c: _NAMES["title"].index(_bare(c)))
+    titles = sorted(
+        (c for c, field in found.items() if field == "title"), key=lambda c: _NAMES["title"].index(_bare(c))
+    )
     for column in titles[1:]:
         # beside a better title, a message describes
         if _bare(column) in _NAMES["description"]:

@@ -66,7 +66,10 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
         notes.fail("$", "neither vulnerabilities nor advisories")
     # npm 6 declares paths to advisories, not advisories; only npm 7 declares what it lists.
     if declared is not None and packages != declared and not advisories:
-        notes.fail("$.metadata.vulnerabilities.total", f"declares {declared} vulnerable packages and lists {packages}")
+        notes.fail(
+            "$.metadata.vulnerabilities.total",
+            f"declares {declared} vulnerable packages and lists {packages}",
+        )
 
 
 def _declared(metadata: Any) -> int | None:  # noqa: ANN401 - a JSON value
@@ -88,7 +91,9 @@ def _package(name: str, entry: dict[str, Any]) -> Finding:
         *(f"{text(a.get('title'))} ({text(a.get('severity'))}): {text(a.get('url'))}" for a in advisories),
         f"Vulnerable through: {', '.join(through)}." if through else "",
         f"Vulnerable versions: {text(entry.get('range'))}." if entry.get("range") else "",
-        f"Installed at: {', '.join(text(node) for node in items(entry.get('nodes'))[:10])}." if entry.get("nodes") else "",
+        f"Installed at: {', '.join(text(node) for node in items(entry.get('nodes'))[:10])}."
+        if entry.get("nodes")
+        else "",
         "It is a direct dependency." if entry.get("isDirect") is True else "",
         _fix(entry.get("fixAvailable")),
     ]
@@ -118,7 +123,12 @@ def _fix(available: Any) -> str:  # noqa: ANN401 - a JSON value
 
 def _advisory(key: str, entry: dict[str, Any]) -> Finding:
     name = text(entry.get("module_name")) or "unknown package"
-    paths = [text(path) for found in items(entry.get("findings")) if isinstance(found, dict) for path in items(found.get("paths"))]
+    paths = [
+        text(path)
+        for found in items(entry.get("findings"))
+        if isinstance(found, dict)
+        for path in items(found.get("paths"))
+    ]
     lines = [
         text(entry.get("overview")),
         f"Vulnerable versions: {text(entry.get('vulnerable_versions'))}; fixed in: {text(entry.get('patched_versions'))}.",

@@ -172,7 +172,9 @@ def _take_rule(run: _Run, component: int, index: int, rule: dict[str, Any]) -> N
 
 def _has_files(result: dict[str, Any]) -> bool:
     """Whether no location of a result has to be looked up among the artifacts, which may come later."""
-    places = (at(location, "physicalLocation", "artifactLocation") for location in items(result.get("locations")))
+    places = (
+        at(location, "physicalLocation", "artifactLocation") for location in items(result.get("locations"))
+    )
     return all(place is None or at(place, "uri") is not None for place in places)
 
 
@@ -202,7 +204,9 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str
     logical = text(at(location, "logicalLocations", 0, "fullyQualifiedName"))
     place = text(at(physical, "artifactLocation", "uri"))
     if not place:
-        place = run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
+        place = (
+            run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
+        )
     message = _message(result.get("message"), rule, run)
     about = text(at(rule, "fullDescription", "text"))
     helping = text(at(rule, "help", "text"))
@@ -309,7 +313,11 @@ def _uid(result: dict[str, Any], rule_id: str, place: str) -> str:
     for name in ("fingerprints", "partialFingerprints"):
         found = result.get(name)
         if isinstance(found, dict):
-            parts = sorted(f"{key}={text(value)}" for key, value in found.items() if text(value) and not _NO_FINGERPRINT.search(key))
+            parts = sorted(
+                f"{key}={text(value)}"
+                for key, value in found.items()
+                if text(value) and not _NO_FINGERPRINT.search(key)
+            )
             if parts:
                 return " ".join(("sarif", *parts, rule_id, normal_place(place)))
     return ""
