@@ -1148,8 +1148,8 @@ BEGIN
     (kind, step, mode, outcome, state, headline, reasons, numbers, messages, undo_messages, independent, undoes, actor, as_of)
   VALUES ('undo', decision.step, 'act', 'act', 'applying', format('%s decision %s: %s', verb, decision.id, decision.headline),
     jsonb_build_array(jsonb_build_object('code', 'undo', 'numbers', jsonb_build_object('decision', decision.id),
-      'text', format('%s asked for it; the same is not done again for %s days unless the facts ask for something else.',
-        actor, coalesce(hold_days, decision.hold_days)))),
+      'text', format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
+        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END))),
     jsonb_build_object('undoes', decision.id),
     -- when only some subjects are taken back, only their messages are sent
     (SELECT coalesce(jsonb_agg(m.value), '[]') FROM jsonb_array_elements(decision.undo_messages) AS m (value)
@@ -2893,7 +2893,8 @@ CREATE FUNCTION public.post_audit_read_bugs(
   as_of timestamptz, recent_hours integer DEFAULT 72, maximum_reporters integer DEFAULT 1000,
   after text DEFAULT NULL, "limit" integer DEFAULT 2000
 ) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+-- Compiling this one query took 1.2 s of 1.4 s, on 300,000 bugs.
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
 DECLARE
   closed CONSTANT text[] := post_audit.closed_bug_states();
   recent_since CONSTANT timestamptz := as_of - pg_catalog.make_interval(hours => recent_hours);
@@ -2928,7 +2929,8 @@ BEGIN
   ), counted AS (
     SELECT r.id, pg_catalog.count(*) AS total, pg_catalog.count(*) FILTER (WHERE r.received_at > recent_since) AS recent,
       pg_catalog.bool_or(r.created_bug) AS created_bug, pg_catalog.min(r.received_at) AS first_at,
-      pg_catalog.max(r.received_at) FILTER (WHERE r.reopened_bug) AS reopened_at
+      pg_catalog.max(r.received_at) FILTER (WHERE r.reopened_bug) AS reopened_at,
+      (pg_catalog.array_agg(r.page ORDER BY r.received_at DESC) FILTER (WHERE r.page IS NOT NULL))[1] AS page
     FROM reports AS r GROUP BY r.id
   ), whole AS (
     SELECT w.root,
@@ -2972,7 +2974,7 @@ BEGIN
       THEN (pg_catalog.array_agg(p.id ORDER BY p.id DESC))[1]::text END,
     'bugs', coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
       'id', p.id::text, 'title', p.title, 'status', coalesce(p.status, 'open'),
-      'page', coalesce(p.page, (SELECT r.page FROM reports AS r WHERE r.id = p.id AND r.page IS NOT NULL ORDER BY r.received_at DESC LIMIT 1)),
+      'page', coalesce(p.page, own.page),
       'error_code', p.error_code,
       -- only where it may be needed for a fingerprint
       'description', CASE WHEN p.fingerprint IS NULL AND p.page IS NULL AND p.error_code IS NULL THEN pg_catalog.left(p.description, 2000) END,
@@ -2991,6 +2993,7 @@ BEGIN
   INTO answer
   FROM page AS p
   JOIN whole AS w ON w.root = p.id
+  LEFT JOIN counted AS own ON own.id = p.id
   LEFT JOIN reporters AS t ON t.root = p.id
   LEFT JOIN alerts AS a ON a.root = p.id;
   RETURN answer;
@@ -3758,7 +3761,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
     FROM part AS p
   ), bare AS (
     SELECT d.id FROM post_audit.decisions AS d
-    WHERE d.step = 'live_fomo' AND d.kind = 'step' AND d.state = 'applied'
+    WHERE d.step = 'live_fomo' AND d.kind = 'step' AND d.state IN ('noted', 'applied', 'moved', 'undone')
       AND NOT EXISTS (SELECT 1 FROM post_audit.live_evidence AS e WHERE e.decision_id = d.id)
     ORDER BY d.id LIMIT 20
   )

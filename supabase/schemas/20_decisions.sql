@@ -368,8 +368,8 @@ BEGIN
     (kind, step, mode, outcome, state, headline, reasons, numbers, messages, undo_messages, independent, undoes, actor, as_of)
   VALUES ('undo', decision.step, 'act', 'act', 'applying', format('%s decision %s: %s', verb, decision.id, decision.headline),
     jsonb_build_array(jsonb_build_object('code', 'undo', 'numbers', jsonb_build_object('decision', decision.id),
-      'text', format('%s asked for it; the same is not done again for %s days unless the facts ask for something else.',
-        actor, coalesce(hold_days, decision.hold_days)))),
+      'text', format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
+        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END))),
     jsonb_build_object('undoes', decision.id),
     -- when only some subjects are taken back, only their messages are sent
     (SELECT coalesce(jsonb_agg(m.value), '[]') FROM jsonb_array_elements(decision.undo_messages) AS m (value)

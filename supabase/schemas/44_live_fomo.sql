@@ -696,7 +696,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
     FROM part AS p
   ), bare AS (
     SELECT d.id FROM post_audit.decisions AS d
-    WHERE d.step = 'live_fomo' AND d.kind = 'step' AND d.state = 'applied'
+    WHERE d.step = 'live_fomo' AND d.kind = 'step' AND d.state IN ('noted', 'applied', 'moved', 'undone')
       AND NOT EXISTS (SELECT 1 FROM post_audit.live_evidence AS e WHERE e.decision_id = d.id)
     ORDER BY d.id LIMIT 20
   )

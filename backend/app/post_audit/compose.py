@@ -42,8 +42,7 @@ class Application:
     def run(self, **request: Any) -> RunReport:  # noqa: ANN401 - passed on to Runner.run
         """Run once (see `Runner.run`), then send what is due."""
         report = self.runner.run(**request)
-        self.deliver()
-        return report
+        return self.runner.reread(report) if self.deliver() else report
 
     def deliver(self) -> int:
         """Send what waits in the outbox, once each; return how many were tried."""

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -78,7 +78,6 @@ class RunReport:
     marketplace: str
     steps: tuple[StepReport, ...]
     tick: str = ""
-    resumed_others: tuple[int, ...] = field(default=())
 
     @property
     def failed(self) -> bool:
@@ -286,7 +285,6 @@ class Runner:
         tick = tick or f"{kind}:{secrets.token_hex(8)}"
         owner = _Owner.mine()
         chosen = None if names is None else [step.name for step in self._chosen(names)]
-        resumed: list[int] = []
         while True:
             begun: Any = self._database.call(
                 "post_audit_apply_begin_run",
@@ -312,9 +310,12 @@ class Runner:
                 and run["tick"] != tick
                 and (kind != "manual" or run["requested_steps"] is not None)
             ):
-                resumed.append(run["id"])
                 continue
             return report
+
+    def reread(self, report: RunReport) -> RunReport:
+        """The same run as it stands now, with what has become of its messages."""
+        return self._report(self._database.call("post_audit_read_run", run_id=report.run_id), report.origin)
 
     def carry_out(self, decision_id: int, remaining: int, progress: Progress | None = None) -> JSON:
         """Go on with a decision until none of its changes remains; return the decision."""

@@ -46,7 +46,8 @@ _StepName = Annotated[
     str, typer.Argument(metavar="STEP", help="The step's name, as `post-audit status` shows it.")
 ]
 
-_out = Console(highlight=False, soft_wrap=False)
+# Wide enough for a sentence where there is no terminal to ask.
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
 def _print_json(document: object) -> None:

@@ -98,8 +98,10 @@ _QUERIES: Final[dict[str, str]] = {
         SELECT format('%%s: %%s', o.full_name, c.conname) FROM ours AS o JOIN pg_catalog.pg_constraint AS c ON c.conrelid = o.oid
         WHERE c.contype = 'f' AND NOT EXISTS (
           SELECT FROM pg_catalog.pg_index AS i
-          WHERE i.indrelid = c.conrelid AND i.indisvalid AND i.indpred IS NULL
-            AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey)""",
+          WHERE i.indrelid = c.conrelid AND i.indisvalid AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey
+            -- what leaves out nothing but nulls serves as well
+            AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = (SELECT format('(%%I IS NOT NULL)', a.attname)
+              FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.conrelid AND ARRAY[a.attnum] = c.conkey)))""",
     "has each index once": """
         SELECT format('%%s serves what %%s does', a.indexrelid::regclass, b.indexrelid::regclass)
         FROM ours AS o JOIN pg_catalog.pg_index AS a ON a.indrelid = o.oid

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +37,8 @@ class Place:
     """A server that the migration has to work on. `admin` may make databases; `owner` applies the migration."""
 
     name: str
-    admin: str
-    owner: str
+    admin: str = field(repr=False)
+    owner: str = field(repr=False)
     is_supabase: bool
 
     @property

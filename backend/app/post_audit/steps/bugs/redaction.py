@@ -126,6 +126,14 @@ _REFERENCE: Final = re.compile(
     r"(?:\s*(?:id|no|number|num))?\s*[.:=#/-]*\s*$",
     re.IGNORECASE,
 )
+# The middle of a longer key, as in 52d1e7b2-4b3e-2c10-0f6e-234123412346.
+_KEY: Final = re.compile(r"\w*\d\w*-$")
+# Visa, Mastercard, American Express, Diners Club, JCB, Discover and RuPay, by their first digits and lengths. A build's
+# date (20200602123456) passes the check digit 1 time in 10, and begins like none of them.
+_CARD_SCHEME: Final = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
+    r"|3(?:0[0-5]|[689]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|(?:6011|6[45]\d\d|60[89]\d|81\d\d|82\d\d|50[89]\d)\d{12}"
+)
 _AADHAAR_WORD: Final = re.compile(r"\b(?:aadh?aa?r|uid(?:ai)?)\b\W*(?:\w+\W+){0,3}$", re.IGNORECASE)
 _UPI_WORD: Final = re.compile(r"\b(?:upi|vpa|g ?pay|google pay|phone ?pe|paytm|bhim)\b", re.IGNORECASE)
 
@@ -135,21 +143,25 @@ def _is_no_amount(shadow: str, match: re.Match[str]) -> bool:
 
 
 def _is_card(shadow: str, match: re.Match[str]) -> bool:
-    return _is_no_amount(shadow, match) and _passes(luhn.validate, _digits(match["secret"]))
+    before = _before(shadow, match)
+    number = _digits(match["secret"])
+    if _AMOUNT.search(before) or _KEY.search(before) or not _CARD_SCHEME.fullmatch(number):
+        return False
+    return _passes(luhn.validate, number)
 
 
 def _is_aadhaar(shadow: str, match: re.Match[str]) -> bool:
     before = _before(shadow, match)
     if _AADHAAR_WORD.search(before):
         return True
-    if _AMOUNT.search(before) or _REFERENCE.search(before):
+    if _AMOUNT.search(before) or _REFERENCE.search(before) or _KEY.search(before):
         return False
     return _passes(verhoeff.validate, _digits(match["secret"]))
 
 
 def _is_phone(shadow: str, match: re.Match[str]) -> bool:
     before = _before(shadow, match)
-    if _AMOUNT.search(before):
+    if _AMOUNT.search(before) or _KEY.search(before):
         return False
     return not (match["secret"].isdigit() and _REFERENCE.search(before))
 
@@ -202,7 +214,7 @@ _RULES: Final = (
         r"(?:otp|one[ -]time password)\b",
         _is_no_amount,
     ),
-    _rule("card", rf"(?<![\w.])(?P<secret>[2-6]\d(?:{_SEPARATOR}\d){{11,17}})(?![\w]|\.\d)", _is_card),
+    _rule("card", rf"(?<![\w.])(?P<secret>[2-68]\d(?:{_SEPARATOR}\d){{11,17}})(?![\w]|\.\d)", _is_card),
     _rule(
         "aadhaar",
         rf"(?<![\w.])(?P<secret>[2-9]\d{{3}}{_SEPARATOR}\d{{4}}{_SEPARATOR}\d{{4}})(?![\w]|\.\d)",

@@ -366,4 +366,5 @@ def decide(facts: Facts, policy: ConversionsPolicy) -> Decision:
         undo_messages=tuple(message for switch in switches for message in switch.undo_messages),
         next=following,
         independent=True,
+        hold_days=policy.hold_days,
     )

@@ -156,7 +156,9 @@ def decide(facts: InfrastructureFacts, policy: InfrastructurePolicy) -> Decision
             *_alerts(verdicts, facts, policy),
         ),
         undo_messages=tuple(_n8n_message(v.facts.channel, _present(v.facts), facts) for v in raised),
-        next=next((text for state, text in _NEXT.items() if state in states), ""),
+        next=next((text for state, text in _NEXT.items() if state in states and state is not _State.RAISE), ""),
+        # the hold ends with the IST day at the latest: a new day is a new need
+        hold_days=1,
         independent=True,
     )
 

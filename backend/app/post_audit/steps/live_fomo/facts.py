@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from app.post_audit.ports import JSON
-
 __all__ = [
     "AirdropFacts",
     "CounterFacts",
@@ -35,7 +33,7 @@ State = Literal["verified", "repaired", "hidden", "unknown"]
 class Hold:
     """A change that a person declined, and until when that is respected."""
 
-    undone: Mapping[str, JSON]
+    undone: Mapping[str, object]
     until: datetime
     decision_id: int
 

@@ -70,7 +70,13 @@ class Market:
                     sql.SQL(", ").join(sql.Placeholder() * len(values)),
                 ),
                 [
-                    (key, *(text.replace("%s", str(key)).replace("%n", f"{key:06}") for text in values.values()))
+                    (
+                        key,
+                        *(
+                            text.replace("%s", str(key)).replace("%n", f"{key:06}")
+                            for text in values.values()
+                        ),
+                    )
                     for key in range(start, start + number)
                 ],
             )

@@ -95,6 +95,14 @@ def test_a_description_counts_only_where_neither_page_nor_error_code_is_known() 
     assert bare[0] == bare[1] != bare[2]
 
 
+def test_there_numbers_count_too() -> None:
+    bare = [
+        mark(title, page=None, error_code=None)
+        for title in ("Upgrade to 3.4.0", "Upgrade to 3.4.1", "UPGRADE to 3.4.1!")
+    ]
+    assert bare[0] != bare[1] == bare[2]
+
+
 def test_parts_do_not_run_into_one_another() -> None:
     assert mark(title="c", page="a", error_code="b") != mark(title="b c", page="a", error_code=None)
 
