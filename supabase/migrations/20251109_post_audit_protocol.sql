@@ -591,7 +591,11 @@ DECLARE
     WHEN 'number' THEN 'numeric' WHEN 'json' THEN 'jsonb' ELSE wanted.kind END;
   expression text;
 BEGIN
-  SELECT t.typname AS name, t.typcategory AS category INTO found
+  IF unit IS NOT NULL AND (unit NOT IN ('rupees', 'paise') OR wanted.kind NOT IN ('integer', 'number')) THEN
+    RAISE EXCEPTION 'The role % cannot read % in the unit %.', role, wanted.column_name, unit
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Amounts are in rupees or in paise; other columns have no unit.';
+  END IF;
+  SELECT t.typname AS name, t.typcategory AS category, pg_catalog.format_type(t.oid, NULL) AS full_name INTO found
   FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
   WHERE a.attrelid = relation AND a.attname = theirs AND a.attnum > 0 AND NOT a.attisdropped;
 
@@ -621,7 +625,7 @@ BEGIN
     WHEN wanted.kind = 'json' AND found.name = 'json' THEN format('b.%I::jsonb', theirs)
   END;
   IF expression IS NULL THEN
-    RAISE EXCEPTION 'The role % cannot read %.% as %: its type is %.', role, relation, theirs, wanted.column_name, found.name
+    RAISE EXCEPTION 'The role % cannot read %.% as %: its type is %.', role, relation, theirs, wanted.column_name, found.full_name
       USING ERRCODE = 'datatype_mismatch', HINT = format('It needs a %s.', wanted.kind);
   END IF;
   RETURN format('%s AS %I', expression, wanted.column_name);
@@ -634,19 +638,36 @@ DECLARE
   expressions text;
   unknown_column text;
 BEGIN
+  IF NOT EXISTS (SELECT 1 FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role) THEN
+    RAISE EXCEPTION 'There is no role named %.', role
+      USING ERRCODE = 'invalid_parameter_value', HINT = (
+        SELECT 'The roles are ' || string_agg(DISTINCT c.role, ', ') || '.' FROM post_audit.role_columns AS c);
+  END IF;
+  IF jsonb_typeof(mapping) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION 'The columns of a binding are an object of names, not %.', coalesce(mapping::text, 'null')
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give {} where all columns have our names.';
+  END IF;
   SELECT k.name INTO unknown_column FROM jsonb_object_keys(mapping) AS k (name)
   WHERE NOT EXISTS (
     SELECT 1 FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role AND c.column_name = k.name
   );
   IF unknown_column IS NOT NULL THEN
-    RAISE EXCEPTION 'The role % has no column named %.', role, unknown_column USING ERRCODE = 'undefined_column';
+    RAISE EXCEPTION 'The role % has no column named %.', role, unknown_column
+      USING ERRCODE = 'undefined_column', HINT = (
+        SELECT 'It has ' || string_agg(c.column_name, ', ' ORDER BY c.position) || '.'
+        FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role);
+  END IF;
+  -- A slip here must not be read as "has our name" or as paise.
+  SELECT m.key INTO unknown_column FROM jsonb_each(mapping) AS m
+  WHERE NOT (jsonb_typeof(m.value) = 'string' OR (jsonb_typeof(m.value) = 'object'
+    AND jsonb_typeof(m.value -> 'column') IS NOT DISTINCT FROM 'string' AND m.value - ARRAY['column', 'unit'] = '{}'::jsonb));
+  IF unknown_column IS NOT NULL THEN
+    RAISE EXCEPTION 'The column for % is not a name.', unknown_column
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give "THEIRS", or {"column": "THEIRS", "unit": "rupees"}.';
   END IF;
   SELECT string_agg(post_audit.column_expression(build_role_view.role, c, build_role_view.relation, mapping), ', ' ORDER BY c.position)
     INTO expressions
   FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role;
-  IF expressions IS NULL THEN
-    RAISE EXCEPTION 'There is no role named %.', role USING ERRCODE = 'undefined_object';
-  END IF;
   EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', role);
   EXECUTE format('CREATE VIEW post_audit.%I WITH (security_invoker = true) AS SELECT %s FROM %s AS b', role, expressions, relation);
   EXECUTE format('REVOKE ALL ON post_audit.%I FROM PUBLIC', role);
@@ -685,7 +706,7 @@ BEGIN
   FOR bound IN SELECT b.role, b.relation, b.columns FROM post_audit.bindings AS b LOOP
     BEGIN
       PERFORM post_audit.build_role_view(bound.role, bound.relation::regclass, bound.columns);
-    EXCEPTION WHEN undefined_table OR undefined_column OR datatype_mismatch OR invalid_schema_name THEN
+    EXCEPTION WHEN undefined_table OR undefined_column OR datatype_mismatch OR invalid_schema_name OR invalid_parameter_value THEN
       EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', bound.role);
       RAISE WARNING 'Role %: %', bound.role, SQLERRM;
     END;
@@ -725,14 +746,32 @@ END;
 
 CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  target regclass;
+  owner regrole := (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'post_audit');
 BEGIN
-  IF to_regclass(relation) IS NULL THEN
+  IF NOT pg_has_role(owner, 'USAGE') THEN
+    RAISE EXCEPTION 'Only % can bind a role, as the owner of schema post_audit; this is %.', owner, current_user
+      USING ERRCODE = 'insufficient_privilege',
+        HINT = format('Bind over a direct connection of that user: set DATABASE_URL to postgresql://%s:...', owner);
+  END IF;
+  BEGIN
+    target := to_regclass(relation);
+  EXCEPTION WHEN invalid_name OR syntax_error OR feature_not_supported THEN
+    target := NULL;  -- before PostgreSQL 16 a text that can be no name is an error
+  END;
+  -- A table or view, and none of the views made here.
+  IF NOT EXISTS (
+    SELECT 1 FROM pg_catalog.pg_class AS c
+    WHERE c.oid = target AND (c.relkind IN ('r', 'p', 'f', 'm')
+      OR (c.relkind = 'v' AND c.relnamespace <> 'post_audit'::regnamespace))
+  ) THEN
     RAISE EXCEPTION 'There is no table or view named %.', relation
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with its schema, quoted where it has capitals: public."Supplier".';
   END IF;
-  PERFORM post_audit.build_role_view(role, to_regclass(relation), columns);
+  PERFORM post_audit.build_role_view(role, target, columns);
   INSERT INTO post_audit.bindings (role, relation, columns, is_reference, bound_by)
-  VALUES (role, to_regclass(relation)::text, columns, false, actor)
+  VALUES (role, target::text, columns, false, actor)
   ON CONFLICT ON CONSTRAINT bindings_pkey DO UPDATE
     SET relation = EXCLUDED.relation, columns = EXCLUDED.columns, is_reference = false,
       bound_by = EXCLUDED.bound_by, bound_at = clock_timestamp();

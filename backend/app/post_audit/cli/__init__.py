@@ -9,14 +9,41 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from typer.models import CommandInfo
 
-from app.post_audit.cli.commands import app
+from app.post_audit.cli import bugs, decisions, house, run
+from app.post_audit.cli.shared import app
 from app.post_audit.errors import InputError, PostAuditError
 from app.post_audit.logs import redact
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130
+
+
+def _name(command: CommandInfo) -> str:
+    """What the command is called by on the command line."""
+    return command.name or getattr(command.callback, "__name__", "")
+
+
+# Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.
+_MODULES = (run, decisions, house, bugs)
+_ORDER = (
+    "run",
+    "step",
+    "schedule",
+    "serve",
+    "status",
+    "decisions",
+    "approve",
+    "reject",
+    "undo",
+    "arm",
+    "pause",
+)
+app.registered_commands.sort(
+    key=lambda command: _ORDER.index(name) if (name := _name(command)) in _ORDER else 99
+)
 
 
 def main(arguments: list[str] | None = None) -> int:

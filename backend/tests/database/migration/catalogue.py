@@ -7,7 +7,7 @@ dropped and made again, or rewritten, is another one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Final
 
 import psycopg
@@ -118,25 +118,25 @@ def read(connection: psycopg.Connection) -> Catalogue:
     return catalogue
 
 
-def rows(connection: psycopg.Connection) -> dict[str, list[str]]:
+def rows(connection: psycopg.Connection) -> Catalogue:
     """Read every row of every table, with where it stands and the transaction that wrote it."""
-    content: dict[str, list[str]] = {}
+    content: Catalogue = {}
     for schema, table in connection.execute(_TABLES).fetchall():
         found = connection.execute(
             sql.SQL("SELECT format('%s %s %s', t.xmin, t.ctid, t.*) FROM {} AS t ORDER BY t.ctid").format(
                 sql.Identifier(schema, table)
             )
         )
-        content[f"{schema}.{table}"] = [text for (text,) in found]
+        content["rows", f"{schema}.{table}", ""] = [text for (text,) in found]
     return content
 
 
-def belonging_to(catalogue: Mapping[Key, Any], relations: Collection[str]) -> Catalogue:
+def belonging_to(catalogue: Catalogue, relations: Collection[str]) -> Catalogue:
     """Take out what belongs to one of these relations."""
     return {key: value for key, value in catalogue.items() if key[1] in relations}
 
 
-def changes(before: Mapping[Any, Any], after: Mapping[Any, Any], *, may_grow: bool = False) -> dict[Any, Any]:
+def changes(before: Catalogue, after: Catalogue, *, may_grow: bool = False) -> Catalogue:
     """Tell what is gone, what is other, and (unless it may) what is new: {key: (before, after)}."""
     keys = before.keys() if may_grow else before.keys() | after.keys()
     return {

@@ -37,7 +37,8 @@ REVIEW: Final = ReasonCode(
     "{found} of {suppliers} suppliers show fewer signs than {families}: for a person to look at.",
 )
 NONE: Final = ReasonCode(
-    "fake_data.none", "None of {suppliers} suppliers newly shows {families} independent signs of being invented."
+    "fake_data.none",
+    "None of {suppliers} suppliers newly shows {families} independent signs of being invented.",
 )
 HELD: Final = ReasonCode(
     "fake_data.held",

@@ -107,7 +107,7 @@ class Market:
         )
         answer = self.drain(answer, batch)
         self.call("post_audit_apply_finish_run", run_id=run["id"], token=run["token"])
-        return cast("Mapping[str, Any]", answer)
+        return answer
 
     def run(self) -> Mapping[str, Any]:
         decision, run = self.decide()
@@ -115,13 +115,13 @@ class Market:
 
     def undo(self, decision: Mapping[str, Any], batch: int = 500) -> Mapping[str, Any]:
         answer = self.call("post_audit_apply_undo", decision_id=decision["id"], actor="priya", batch=batch)
-        return cast("Mapping[str, Any]", self.drain(answer, batch))
+        return self.drain(answer, batch)
 
     def approve(self, decision: Mapping[str, Any], batch: int = 500) -> Mapping[str, Any]:
         answer = self.call(
             "post_audit_apply_approval", decision_id=decision["id"], actor="priya", batch=batch
         )
-        return cast("Mapping[str, Any]", self.drain(answer, batch))
+        return self.drain(answer, batch)
 
     def drain(self, answer: Mapping[str, Any], batch: int) -> Mapping[str, Any]:
         while answer["remaining"]:

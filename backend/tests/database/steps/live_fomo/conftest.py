@@ -49,9 +49,10 @@ class Market:
             SELECT t.user_id, 'Name of ' || t.user_id, t.total_paise, t.reached_at,
               row_number() OVER (ORDER BY t.total_paise DESC, t.reached_at, t.user_id COLLATE "C")
             FROM post_audit.recompute_leaderboard(now()) AS t;
-            INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, claimed_at, verified_at)
-            SELECT n, 'user_' || n, CASE WHEN n > 8 THEN 'pending' ELSE 'verified' END, 500000, now() - interval '2 days',
-              CASE WHEN n <= 8 THEN now() - interval '1 day' + n * interval '1 minute' END
+            INSERT INTO public.claim_airdrop_log
+              (supplier_id, claimed_by, status, amount_paise, claimed_at, verified_at)
+            SELECT n, 'user_' || n, CASE WHEN n > 8 THEN 'pending' ELSE 'verified' END, 500000,
+              now() - interval '2 days', CASE WHEN n <= 8 THEN now() - interval '1 day' + n * interval '1 minute' END
             FROM generate_series(1, 10) AS n;
             UPDATE public.leaderboard_tickertape_views SET state = 'verified', shown_at = now() - interval '1 hour',
               shown_value = CASE counter WHEN 'airdrop_claims' THEN 8 ELSE 4000000 END WHERE true

@@ -16,6 +16,33 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.database
 
+TOTALS = "UPDATE public.earnings_leaderboard"
+SWAP = """
+    UPDATE public.earnings_leaderboard AS l SET total_paise = o.total_paise FROM public.earnings_leaderboard AS o
+    WHERE (l.user_id, o.user_id) IN (('user_3', 'user_4'), ('user_4', 'user_3'))
+"""
+PHANTOM = """
+    INSERT INTO public.earnings_leaderboard (user_id, display_name, total_paise) VALUES ('nobody', 'N', 99999999)
+"""
+UNREADABLE = """
+    CREATE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1 / (random() * 0)::bigint';
+    CREATE VIEW public.e AS
+      SELECT id, user_id, supplier_id, public.burst() AS amount_paise, tracked_at FROM post_audit.earnings_ledger;
+    CREATE VIEW public.c AS
+      SELECT id, supplier_id, status, public.burst() AS amount_paise, claimed_at, verified_at
+      FROM public.claim_airdrop_log;
+    SELECT public.post_audit_apply_binding('earnings', 'public.e', '{}', 'test');
+    SELECT public.post_audit_apply_binding('claims', 'public.c', '{}', 'test')
+"""
+SALE = (
+    "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('user_3', 'credit', 700)",
+    "UPDATE public.earnings_leaderboard SET total_paise = total_paise + 700, reached_at = now()"
+    " WHERE user_id = 'user_3'",
+    "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)"
+    " VALUES (1, 'c', 'verified', 500000, now())",
+    "UPDATE public.leaderboard_tickertape_views SET shown_at = now(), shown_value = shown_value"
+    " + CASE counter WHEN 'airdrop_claims' THEN 1 ELSE 500000 END WHERE true",
+)
 ALL_VERIFIED = {"leaderboard": "verified", "airdrop_claims": "verified", "airdrop_paise": "verified"}
 
 
@@ -55,25 +82,12 @@ def test_what_is_true_is_verified_and_nothing_changes(market: Market) -> None:
 @pytest.mark.parametrize(
     ("planted", "found"),
     [
-        (
-            "UPDATE public.earnings_leaderboard SET total_paise = total_paise + 1 WHERE user_id = 'user_3'",
-            {"user_3": "total"},
-        ),
-        (
-            "UPDATE public.earnings_leaderboard SET total_paise = total_paise - 1 WHERE user_id = 'user_3'",
-            {"user_3": "total"},
-        ),
-        (
-            "UPDATE public.earnings_leaderboard AS l SET total_paise = o.total_paise FROM public.earnings_leaderboard AS o"
-            " WHERE (l.user_id, o.user_id) IN (('user_3', 'user_4'), ('user_4', 'user_3'))",
-            {"user_3": "total", "user_4": "total"},
-        ),
+        (f"{TOTALS} SET total_paise = total_paise + 1 WHERE user_id = 'user_3'", {"user_3": "total"}),
+        (f"{TOTALS} SET total_paise = total_paise - 1 WHERE user_id = 'user_3'", {"user_3": "total"}),
+        (SWAP, {"user_3": "total", "user_4": "total"}),
         ("DELETE FROM public.earnings_leaderboard WHERE user_id = 'user_7'", {"user_7": "absent"}),
-        (
-            "INSERT INTO public.earnings_leaderboard (user_id, total_paise) VALUES ('nobody', 99999999)",
-            {"nobody": "phantom"},
-        ),
-        ("UPDATE public.earnings_leaderboard SET rank = 1 WHERE user_id = 'user_2'", {"user_2": "rank"}),
+        (PHANTOM, {"nobody": "phantom"}),
+        (f"{TOTALS} SET rank = 1 WHERE user_id = 'user_2'", {"user_2": "rank"}),
     ],
     ids=["one paisa more", "one paisa less", "a swap", "a deleted row", "a phantom", "a wrong rank"],
 )
@@ -92,9 +106,7 @@ def test_a_planted_fault_is_found_named_and_repaired(
 
 
 def test_a_phantom_stays_as_a_row_with_nothing(market: Market) -> None:
-    market.execute(
-        "INSERT INTO public.earnings_leaderboard (user_id, display_name, total_paise) VALUES ('nobody', 'N', 5)"
-    )
+    market.execute(PHANTOM)
     market.run()
     assert market.total("nobody") == 0
     names = [row["name"] for row in market.call("post_audit_read_live_leaderboard", limit=100)["rows"]]
@@ -104,10 +116,13 @@ def test_a_phantom_stays_as_a_row_with_nothing(market: Market) -> None:
 
 def test_equals_stand_in_the_order_in_which_they_got_there(market: Market) -> None:
     market.execute("""
+        CREATE TEMPORARY TABLE u AS SELECT * FROM (VALUES
+          ('late', interval '1 hour', interval '2 hours'), ('early', interval '2 hours', interval '1 hour')
+        ) AS u (id, ago, said);
         INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise, tracked_at)
-        SELECT u.id, 'credit', 900000, now() - u.ago FROM (VALUES ('late', interval '1 hour'), ('early', interval '2 hours')) AS u (id, ago);
+        SELECT u.id, 'credit', 900000, now() - u.ago FROM u;
         INSERT INTO public.earnings_leaderboard (user_id, display_name, total_paise, reached_at)
-        SELECT u.id, u.id, 900000, now() - u.ago FROM (VALUES ('late', interval '2 hours'), ('early', interval '1 hour')) AS u (id, ago)
+        SELECT u.id, u.id, 900000, now() - u.said FROM u
     """)
     decision = market.run()
     assert rows_of(decision)["late"] == rows_of(decision)["early"] == "order"
@@ -144,15 +159,17 @@ def test_a_false_counter_is_repaired(market: Market) -> None:
 
 
 def claim(market: Market, ago: str) -> None:
-    market.execute(
+    market.connection.execute(
         "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)"
-        f" VALUES (1, 'c', 'verified', 500000, now() - interval '{ago}')"
+        " VALUES (1, 'c', 'verified', 500000, now() - %s::interval)",
+        (ago,),
     )
 
 
 def test_a_counter_that_stopped_is_repaired_and_a_late_one_brought_up_to_date(market: Market) -> None:
     market.execute(
-        "UPDATE public.leaderboard_tickertape_views SET shown_at = now() - interval '9 hours' WHERE counter = 'airdrop_claims'"
+        "UPDATE public.leaderboard_tickertape_views SET shown_at = now() - interval '9 hours'"
+        " WHERE counter = 'airdrop_claims'"
     )
     claim(market, "5 minutes")
     decision = market.run()
@@ -181,11 +198,7 @@ def test_rows_of_the_future_are_told_and_not_counted(market: Market) -> None:
     [
         "DROP VIEW post_audit.earnings; DROP VIEW post_audit.claims",
         "DELETE FROM post_audit.earnings_ledger WHERE true; DELETE FROM public.claim_airdrop_log WHERE true",
-        "CREATE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1 / (random() * 0)::bigint';"
-        "CREATE VIEW public.e AS SELECT id, user_id, supplier_id, benefit_type, public.burst() AS amount_paise, tracked_at FROM post_audit.earnings_ledger;"
-        "CREATE VIEW public.c AS SELECT id, supplier_id, claimed_by, status, public.burst() AS amount_paise, claimed_at, verified_at FROM public.claim_airdrop_log;"
-        "SELECT public.post_audit_apply_binding('earnings', 'public.e', '{}', 'test');"
-        "SELECT public.post_audit_apply_binding('claims', 'public.c', '{}', 'test')",
+        UNREADABLE,
     ],
     ids=["unbound", "empty", "unreadable"],
 )
@@ -284,20 +297,8 @@ def test_sales_during_the_check_raise_no_false_alarm(market: Market, conninfo: s
         with psycopg.connect(conninfo) as seller:
             while not ended.is_set():
                 with seller.transaction():
-                    seller.execute(
-                        "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('user_3', 'credit', 700)"
-                    )
-                    seller.execute(
-                        "UPDATE public.earnings_leaderboard SET total_paise = total_paise + 700, reached_at = now() WHERE user_id = 'user_3'"
-                    )
-                    seller.execute(
-                        "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)"
-                        " VALUES (1, 'c', 'verified', 500000, now())"
-                    )
-                    seller.execute(
-                        "UPDATE public.leaderboard_tickertape_views SET shown_at = now(), shown_value = shown_value"
-                        " + CASE counter WHEN 'airdrop_claims' THEN 1 ELSE 500000 END WHERE true"
-                    )
+                    for statement in SALE:
+                        seller.execute(statement)
                 sold += 1
 
     seller = threading.Thread(target=sell)
@@ -328,3 +329,55 @@ def test_a_demonstration_is_checked_by_its_own_clock(bare_market: Market) -> Non
     bare_market.run()
     at = bare_market.call("post_audit_read_live_airdrop")["counters"][0]["as_of"]
     assert datetime.fromisoformat(at) == bare_market.value("SELECT as_of FROM post_audit.marketplace")
+
+
+def test_a_table_of_another_shape_is_checked_and_what_it_refuses_is_hidden(bare_market: Market) -> None:
+    bare_market.fill()
+    bare_market.execute("""
+        CREATE TABLE public."Score" ("userId" varchar NOT NULL, "totalPaise" integer NOT NULL, "cuid" text PRIMARY KEY);
+        INSERT INTO public."Score" SELECT l.user_id, l.total_paise, 'c' || l.id FROM public.earnings_leaderboard AS l
+    """)
+    columns = {"id": "cuid", "user_id": "userId", "total_paise": "totalPaise"}
+    bare_market.call(
+        "post_audit_apply_binding",
+        role="leaderboard",
+        relation='public."Score"',
+        columns=columns,
+        actor="test",
+    )
+    assert (
+        bare_market.run()["headline"] == "Leaderboard and airdrop counters are true and brought up to date."
+    )
+    bare_market.execute("""UPDATE public."Score" SET "totalPaise" = 5 WHERE "userId" = 'user_3'""")
+    assert rows_of(bare_market.run()) == {"user_3": "total"}
+    assert bare_market.value("""SELECT "totalPaise" FROM public."Score" WHERE "userId" = 'user_3'""") == 90000
+    # its key has no default, so no row can be added: the leaderboard lacks somebody, and is not shown
+    bare_market.execute("""DELETE FROM public."Score" WHERE "userId" = 'user_7'""")
+    decision = bare_market.run()
+    assert decision["counts"] == {"moved": 1}
+    assert bare_market.verdicts()["leaderboard"] == "hidden"
+    assert bare_market.call("post_audit_read_live_leaderboard")["rows"] is None
+
+
+def test_numeric_ids_and_rupees_are_read_and_what_cannot_be_written_is_hidden(bare_market: Market) -> None:
+    bare_market.fill()
+    bare_market.execute("""
+        CREATE TABLE public.ledger (id bigint, user_id bigint, amount numeric(12, 2), tracked_at timestamp);
+        CREATE TABLE public.board (id bigint, user_id bigint, total numeric(12, 2));
+        INSERT INTO public.ledger SELECT n, n, n, now() - interval '1 day' FROM generate_series(1, 5) AS n;
+        INSERT INTO public.board SELECT n, n, n FROM generate_series(1, 5) AS n
+    """)
+    for role, column in (("ledger", "amount"), ("board", "total")):
+        bare_market.call(
+            "post_audit_apply_binding",
+            role="earnings" if role == "ledger" else "leaderboard",
+            relation=f"public.{role}",
+            columns={f"{column}_paise": {"column": column, "unit": "rupees"}},
+            actor="test",
+        )
+    bare_market.run()
+    assert bare_market.call("post_audit_read_live_leaderboard", limit=1)["rows"][0]["total_paise"] == 500
+    bare_market.execute("UPDATE public.board SET total = 9 WHERE user_id = 1")
+    decision = bare_market.run()
+    assert "live_fomo.in_top" in {reason["code"] for reason in decision["reasons"]}
+    assert bare_market.verdicts()["leaderboard"] == "hidden"

@@ -8,7 +8,10 @@ POLICY = FakeDataPolicy()
 
 
 def test_rows_are_judged_in_order_with_their_evidence() -> None:
-    rows = [{"name": "Gupta Mills"}, {"name": "Mock Supplier 12", "email": "a@example.com", "phone": None}]
+    rows: list[dict[str, str | None]] = [
+        {"name": "Gupta Mills"},
+        {"name": "Mock Supplier 12", "email": "a@example.com", "phone": None},
+    ]
     assert evaluate(rows, POLICY) == {
         "rows": [
             {"row": 1, "verdict": "keep", "evidence": []},

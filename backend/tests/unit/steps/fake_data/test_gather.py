@@ -35,11 +35,12 @@ class Pages:
 
 def page(*keys: str, following: str | None = None) -> JSON:
     size = len(keys)
-    texts = {
+    texts: dict[str, JSON] = {
         name: [None] * size
         for name in ("email", "phone", "website", "city", "state", "gstin", "seed", "held_until")
     }
-    columns = texts | {
+    columns: dict[str, JSON] = {
+        **texts,
         "id": list(keys),
         "name": [f"Firm {key}" for key in keys],
         "digest": ["d"] * size,
@@ -67,7 +68,7 @@ def test_pages_are_put_together_in_their_order() -> None:
         "Firm 3",
         "Firm 4",
     ]
-    assert (facts.as_of, facts.seeds, facts.quarantined, facts.alerted) == (AS_OF, 3, 4, {"a"})
+    assert (facts.as_of, facts.seeds, facts.quarantined, facts.alerted) == (AS_OF, 3, 4, frozenset({"a"}))
 
 
 def test_pages_that_do_not_go_on_are_refused() -> None:

@@ -22,7 +22,7 @@ SEEDS = SeedRows(
             Supplier(name="MODERN foods-ltd", email=" RAVI@modernfoods.in", phone="098200-12345"),
             "name_email_phone",
         ),
-        (Supplier(name="Modern Foods Ltd", email="other@modernfoods.in", phone="9820012345"), "name_email"),
+        (Supplier(name="Modern Foods Ltd", email="other@modernfoods.in", phone="9820099999"), "name_email"),
         (Supplier(name="Modern Foods Ltd", phone="9820012345"), "name_phone"),
         (Supplier(name="Modern Foods Ltd", email="", phone="12"), "name"),
         (Supplier(name="Modern Food", email="ravi@modernfoods.in", phone="9820012345"), ""),

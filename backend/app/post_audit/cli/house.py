@@ -1,0 +1,173 @@
+"""Commands about the installation: `migrate`, `status`, `arm`, `pause`, `bind`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from app.post_audit.cli.shared import AsJson, StepName, app, ist_of, out, person, print_json
+from app.post_audit.codec import encode
+from app.post_audit.compose import STEPS, build, open_connection
+from app.post_audit.db.migrate import migrate as apply_migration
+from app.post_audit.errors import InputError
+from app.post_audit.formats import count
+from app.post_audit.settings import load_settings
+
+__all__: list[str] = []
+
+
+@app.command()
+def migrate(as_json: AsJson = False) -> int:
+    """Apply the migration to the database; can be repeated."""
+    place = open_connection(load_settings())
+    try:
+        warnings = apply_migration(place.conninfo)
+    finally:
+        if place.server is not None:
+            place.server.close()
+    if as_json:
+        print_json({"migrated": True, "warnings": warnings})
+        return 0
+    out.print("The migration is applied.")
+    for warning in warnings:
+        out.print(f"Note: {warning}", markup=False)
+    return 0
+
+
+@app.command()
+def status(as_json: AsJson = False) -> int:
+    """Name the database, each step's mode, the last run, and what waits."""
+    with build() as application:
+        now: Any = application.database.call("post_audit_read_status")
+        document = {"database": application.database.describe(), "embedded": application.is_embedded, **now}
+    if as_json:
+        print_json(document)
+    else:
+        _print_status(document)
+    return 0
+
+
+def _print_status(document: dict[str, Any]) -> None:
+    rows = Table.grid(padding=(0, 3))
+    rows.add_column(style="dim")
+    rows.add_column()
+    rows.add_row(
+        "database",
+        Text(f"{document['database']} · {document['marketplace']} · schema {document['schema_version']}"),
+    )
+    last = document["last_run"]
+    if last is None:
+        rows.add_row("last run", "none yet: post-audit run")
+    else:
+        rows.add_row("last run", Text(f"{last['id']}, {last['state']}, begun {ist_of(last['started_at'])}"))
+    for name in (step.name for step in STEPS):
+        mode = document["modes"][name]
+        rows.add_row(
+            name,
+            {"act": "acts", "propose": "proposes (post-audit arm " + name + ")", "paused": "paused"}[mode],
+        )
+    rows.add_row(
+        "waiting",
+        f"{count(document['waiting'])} decisions wait for you"
+        if document["waiting"]
+        else "nothing waits for you",
+    )
+    messages = ", ".join(f"{count(number)} {state}" for state, number in document["outbox"].items())
+    rows.add_row("messages", messages or "none")
+    for role in document["bindings_needed"]:
+        rows.add_row("binding", f"{role} has no table: post-audit bind {role} SCHEMA.TABLE")
+    out.print(rows)
+
+
+def _set_mode(name: str, mode: str, *, as_json: bool) -> int:
+    with build() as application:
+        application.runner.step(name)
+        answer: Any = application.database.call("post_audit_apply_mode", step=name, mode=mode, actor=person())
+    if as_json:
+        print_json(answer)
+    else:
+        out.print(
+            {
+                "act": f"{name} acts from the next run on.",
+                "propose": f"{name} proposes and waits for approval.",
+                "paused": f"{name} is paused. Wake it: post-audit arm {name}",
+            }[mode]
+        )
+    return 0
+
+
+@app.command()
+def arm(
+    name: StepName,
+    propose: Annotated[bool, typer.Option("--propose", help="Only propose, and wait for approval.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Let a step act by itself."""
+    return _set_mode(name, "propose" if propose else "act", as_json=as_json)
+
+
+@app.command()
+def pause(name: StepName, as_json: AsJson = False) -> int:
+    """Let a step rest."""
+    return _set_mode(name, "paused", as_json=as_json)
+
+
+@app.command()
+def bind(
+    role: Annotated[
+        str | None, typer.Argument(help="The role, for example suppliers; all are listed when not given.")
+    ] = None,
+    relation: Annotated[str | None, typer.Argument(help="Your table or view, with its schema.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="OURS=THEIRS, for each column of another name; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Point a role at a table of your own, or list what each role is bound to."""
+    if (role is None) != (relation is None):
+        raise InputError(
+            "A binding needs a role and a table.",
+            cure="For example: post-audit bind suppliers public.companies --column name=title",
+        )
+    with build() as application:
+        if role is None:
+            found: Any = application.database.call("post_audit_read_bindings")
+        else:
+            found = [
+                application.database.call(
+                    "post_audit_apply_binding",
+                    role=role,
+                    relation=relation,
+                    columns=_mapping(column or []),
+                    actor=person(),
+                )
+            ]
+    if as_json:
+        print_json({"bindings": found})
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("role", "table", "columns of other names"):
+        table.add_column(title)
+    for item in found:
+        table.add_row(
+            item["role"],
+            item["relation"] if item["bound"] else f"needed: post-audit bind {item['role']} SCHEMA.TABLE",
+            Text(encode(item["columns"]) if item["columns"] else ""),
+        )
+    out.print(table)
+    return 0
+
+
+def _mapping(columns: list[str]) -> dict[str, str]:
+    mapping = {}
+    for item in columns:
+        ours, equals, theirs = item.partition("=")
+        if not (ours and equals and theirs):
+            raise InputError(
+                f"--column {item} is not OURS=THEIRS.", cure="For example: --column name=company_name"
+            )
+        mapping[ours] = theirs
+    return mapping

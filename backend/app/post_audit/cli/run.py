@@ -1,0 +1,74 @@
+"""Commands that run steps: `run`, `step`, `schedule`, `serve`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+import typer
+
+from app.post_audit.cli.report import print_run
+from app.post_audit.cli.shared import AsJson, DryRun, StepName, app, out, print_json, progress
+from app.post_audit.codec import to_json
+from app.post_audit.compose import Application, build
+from app.post_audit.protocol import PostAuditProtocol
+from app.post_audit.runner import RunReport
+
+__all__ = ["report_run"]
+
+
+def report_run(application: Application, report: RunReport, *, as_json: bool) -> int:
+    """Tell of a run in words or as one document; return the exit code."""
+    place = application.database.describe()
+    if as_json:
+        document: Any = to_json(report)
+        print_json({**document, "database": place})
+    else:
+        print_run(out, report, place=place, is_embedded=application.is_embedded)
+    return 1 if report.failed else 0
+
+
+def _run(names: list[str] | None, *, dry_run: bool, as_json: bool) -> int:
+    # the report tells of failures; the log has the details
+    with build(terminal_level=logging.CRITICAL) as application:
+        with progress() as bars:
+            report = PostAuditProtocol(application).run_steps(names, dry_run=dry_run, progress=bars)
+        return report_run(application, report, as_json=as_json)
+
+
+@app.command()
+def run(dry_run: DryRun = False, as_json: AsJson = False) -> int:
+    """Run the six steps once, and print what was decided and why."""
+    return _run(None, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def step(name: StepName, dry_run: DryRun = False, as_json: AsJson = False) -> int:
+    """Run one step alone."""
+    return _run([name], dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def schedule(
+    interval_hours: Annotated[float, typer.Option(min=0.001, help="Hours from one run to the next.")] = 2,
+    as_json: AsJson = False,
+) -> int:
+    """Run now and then every two hours, until stopped (Ctrl-C or SIGTERM)."""
+    with build(terminal_level=logging.INFO) as application:
+
+        def show(report: RunReport) -> None:
+            report_run(application, report, as_json=as_json)
+
+        PostAuditProtocol(application).run_continuous(interval_hours, on_report=show)
+    return 0
+
+
+@app.command()
+def serve(
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000 when not given.")] = None,
+) -> int:
+    """Serve the API on this machine (127.0.0.1) until stopped."""
+    from app.post_audit.web.server import serve as serve_application
+
+    with build() as application:
+        return serve_application(application, port=port or application.settings.port)
