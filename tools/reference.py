@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from app.post_audit import errors
-from app.post_audit.cli.commands import app
+from app.post_audit.cli.shared import app
 from app.post_audit.errors import BindingNeeded, PostAuditError, error_for_sqlstate
 from app.post_audit.settings import Settings, project_folder
 

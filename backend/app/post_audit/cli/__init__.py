@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 
 def _name(command: CommandInfo) -> str:
     """What the command is called by on the command line."""
-    return command.name or getattr(command.callback, "__name__", "")
+    return str(command.name or getattr(command.callback, "__name__", ""))
 
 
 # Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.

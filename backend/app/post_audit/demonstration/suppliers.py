@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import starmap
 from typing import Final
 
 import numpy as np
@@ -75,6 +74,22 @@ FAKES: Final[Mapping[str, int]] = {
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOT_WORD: Final = re.compile(r"[^a-z]+")
+_HAS_EMAIL: Final = 0.94
+_HAS_WEBSITE: Final = 0.45
+_HAS_GSTIN: Final = 0.62
+"""Small traders need no tax number."""
+
+_OTHER_CITY: Final = 0.016
+"""The office is not where the firm is registered: so many real rows of public lists."""
+
+_NO_MOBILE: Final = 0.013
+"""So many real rows have a phone that is none."""
+
+_MANGLED: Final = 0.004
+"""The part of them that a spreadsheet made a power of ten of."""
+
+_MISTYPED_SHARE: Final = 0.0025
+_FILLER_SHARE: Final = 0.001
 _AGE_DAYS: Final = 400
 """The oldest supplier was listed so long ago."""
 
@@ -173,14 +188,13 @@ def _businesses(generator: np.random.Generator, number: int) -> Iterator[Supplie
         mailbox = MAILBOXES[int(chance[4] * len(MAILBOXES))]
         yield Supplier(
             name=" ".join(part for part in (stem, trade_name, form) if part),
-            email=f"{mailbox}@{domain}" if chance[5] < 0.94 else None,  # noqa: PLR2004 - the rest never gave one
+            email=f"{mailbox}@{domain}" if chance[5] < _HAS_EMAIL else None,
             phone=phones[row],
-            website=f"https://www.{domain}" if chance[6] < 0.45 else None,  # noqa: PLR2004 - under half have a site
+            website=f"https://www.{domain}" if chance[6] < _HAS_WEBSITE else None,
             city=city.name,
             state=city.state,
             category=category,
-            # Small traders need no registration.
-            gstin=_gstin(city, holder, stem, letters[row], numbers[row]) if chance[7] < 0.62 else None,  # noqa: PLR2004
+            gstin=_gstin(city, holder, stem, letters[row], numbers[row]) if chance[7] < _HAS_GSTIN else None,
             created_at=created[row],
         )
 
@@ -210,36 +224,26 @@ def _phones(generator: np.random.Generator, number: int) -> list[str]:
     rests = generator.integers(0, 100_000, number)
     styles = generator.integers(0, 4, number)
     formats = ("+91 {:05d} {:05d}", "+91{:05d}{:05d}", "0{:05d}{:05d}", "{:05d}-{:05d}")
-    return list(
-        starmap(
-            lambda lead, rest, style: formats[style].format(lead, rest),
-            zip(leads.tolist(), rests.tolist(), styles.tolist(), strict=True),
-        )
-    )
+    parts = zip(leads.tolist(), rests.tolist(), styles.tolist(), strict=True)
+    return [formats[style].format(lead, rest) for lead, rest, style in parts]
 
 
 def _with_slips(real: list[Supplier], generator: np.random.Generator) -> list[Supplier]:
-    """Put in what is wrong in the rows of real businesses: each slip by itself, as often as it was measured.
-
-    1.6 % have a city of another state (the office is not where the firm is registered) and 1.3 % a phone that
-    is none; tax numbers and fillers are rarer.
-    """
-    chances = generator.random((len(real), 4))
-    others = generator.integers(0, len(CITIES), len(real))
+    """Put in what is wrong in the rows of real businesses, each slip by itself."""
+    chances = generator.random((len(real), 4)).tolist()
+    others = generator.integers(0, len(CITIES), len(real)).tolist()
     for place, one in enumerate(real):
         city, phone, number, filler = chances[place]
         changed = one
-        if city < 0.016:  # noqa: PLR2004 - the share that was measured
-            changed = replace(changed, city=CITIES[int(others[place])].name)
-        if phone < 0.013:  # noqa: PLR2004 - the share that was measured
-            changed = replace(changed, phone="9.1E+11" if phone < 0.004 else f"+91 4{one.created_at % 10_000:04d} {place:05d}")  # noqa: PLR2004
-        if one.gstin and number < 0.0025:  # noqa: PLR2004 - about 40 rows
-            typed = list(one.gstin)
-            typed[8], typed[9] = typed[9], typed[8]
-            wrong = "".join(typed)
-            if wrong != one.gstin:
-                changed = replace(changed, gstin=wrong, plant=_MISTYPED)
-        elif filler < 0.001:  # noqa: PLR2004 - about 20 rows
+        if city < _OTHER_CITY:
+            changed = replace(changed, city=CITIES[others[place]].name)
+        if phone < _NO_MOBILE:
+            no_mobile = "9.1E+11" if phone < _MANGLED else f"+91 4{place % 10_000:04d} {one.created_at % 100_000:05d}"
+            changed = replace(changed, phone=no_mobile)
+        if one.gstin and one.gstin[8] != one.gstin[9] and number < _MISTYPED_SHARE:
+            typed = one.gstin[:8] + one.gstin[9] + one.gstin[8] + one.gstin[10:]
+            changed = replace(changed, gstin=typed, plant=_MISTYPED)
+        elif filler < _FILLER_SHARE:
             changed = replace(changed, phone="9999999999", plant=_FILLER_PHONE)
         real[place] = changed
     return real
@@ -297,8 +301,10 @@ def _invented(
         row = seed_list[counter % len(seed_list)]
         return replace(row, plant=one.plant, is_fake=True, created_at=one.created_at)
     if one.plant == _NUMBER_ONLY:
-        digits = generator.integers(0, 36, 15).tolist()
-        return replace(one, gstin=city.code + "".join(_ALPHABET[digit] for digit in digits[2:]))
+        # As a generator fills a pattern: the right shape, and chance in every place.
+        letters = "".join(_LETTERS[letter] for letter in generator.integers(0, 26, 6))
+        ending = _ALPHABET[int(generator.integers(0, 36))]
+        return replace(one, gstin=f"{city.code}{letters[:5]}{counter:04d}{letters[5]}1Z{ending}")
     if one.plant == _NAME_ONLY:
         return replace(one, name=name, gstin=None, website=None)
     person = FIRST_NAMES[counter % len(FIRST_NAMES)].lower()

@@ -15,11 +15,11 @@ from pydantic import BaseModel, TypeAdapter
 from app.post_audit.steps.live_fomo import STEP
 from app.post_audit.web.context import DatabaseOfRequest
 
-__all__ = ["Airdrop", "Counter", "Leaderboard", "Place", "airdrop", "leaderboard", "router"]
+__all__ = ["Airdrop", "Counter", "Leaderboard", "Place", "router"]
 
 router = APIRouter(prefix="/api/live", tags=["live"])
 
-State = Literal["verified", "repaired", "hidden", "unknown"]
+_State = Literal["verified", "repaired", "hidden", "unknown"]
 
 
 class Place(BaseModel):
@@ -33,7 +33,7 @@ class Place(BaseModel):
 class Leaderboard(BaseModel):
     """The leaderboard as it was true at `as_of`; without rows when it is hidden or unknown."""
 
-    state: State
+    state: _State
     as_of: datetime | None
     version: int
     last_verified_at: datetime | None
@@ -44,7 +44,7 @@ class Counter(BaseModel):
     """One counter of the airdrop as it was true at `as_of`; without a value when it is hidden or unknown."""
 
     counter: Literal["airdrop_claims", "airdrop_paise"]
-    state: State
+    state: _State
     value: int | None
     as_of: datetime | None
     version: int

@@ -1,4 +1,4 @@
-"""Step `enhancements`: what did the audit find?
+"""Step `enhancements`: what the audit found, as a queue of tasks.
 
 It brings the findings of every audit that arrived into the queue of tasks, closes what a complete audit of the same
 scope no longer reports, reopens what came back, and counts what is open and late.

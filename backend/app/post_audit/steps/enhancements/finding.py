@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from app.post_audit.ports import JSON
 from app.post_audit.steps.enhancements.fingerprint import fingerprint
-from app.post_audit.steps.enhancements.lexicon import SEVERITIES, State, category_of
+from app.post_audit.steps.enhancements.lexicon import OPEN, SEVERITIES, State, category_of
 
 __all__ = ["Finding", "clean", "clean_line", "make_finding", "merge"]
 
@@ -59,7 +59,7 @@ def make_finding(
     severity: str,
     description: str = "",
     priority: str | None = None,
-    state: State = State("pending"),
+    state: State = OPEN,
     category: str | None = None,
     location: str = "",
     component: str = "",

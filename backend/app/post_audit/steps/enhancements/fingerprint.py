@@ -28,6 +28,7 @@ def fingerprint(
     `place` is a path or URL, `code` the piece of code pointed at, `title` given where the rule alone is too broad.
     """
     where = normal_place(place)
+    parts: tuple[str, ...]
     if uid:
         parts = ("uid", uid)
     elif rule and not title:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
@@ -97,7 +97,7 @@ def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None)
     return parsed
 
 
-def parse_stream(file: BinaryIO, name: str, policy: EnhancementsPolicy | None = None) -> ParsedAudit:
+def parse_stream(file: IO[bytes], name: str, policy: EnhancementsPolicy | None = None) -> ParsedAudit:
     """Read a report that came in over the network; `file` is seekable. Raises `InputError`."""
     limits = policy or EnhancementsPolicy()
     return parse_report(report_of(file, name, limits), limits)
@@ -170,13 +170,11 @@ def store_audit(
     sent again changes nothing, so an upload that broke off is finished by repeating it.
     """
     limits = policy or EnhancementsPolicy()
-    for position, part in _parts(audit, limits):
-        answer = database.call(
-            "post_audit_apply_audit", **_arguments(audit, source, target), findings=part, position=position
-        )
-        stored = _stored(answer)
-        if stored.is_known:
-            return stored
+    arguments = _arguments(audit, source, target)
+    (first, part), *rest = _parts(audit, limits)
+    stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=first))
+    for position, following in () if stored.is_known else rest:
+        stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=following, position=position))
     return stored
 
 

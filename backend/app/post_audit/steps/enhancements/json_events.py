@@ -8,6 +8,7 @@ largest entry and not by the file. `sketch` tells which paths the beginning of a
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Collection, Iterator
 from decimal import DecimalException
 from enum import Enum
@@ -17,6 +18,7 @@ import ijson
 
 from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+from app.post_audit.steps.enhancements.report_file import LONGEST_NUMBER
 
 __all__ = ["ANY", "Path", "Started", "sketch", "walk"]
 
@@ -29,9 +31,9 @@ _SKETCH_DEPTH: Final = 5
 _OPENING: Final = frozenset({"start_map", "start_array"})
 _CLOSING: Final = frozenset({"end_map", "end_array"})
 
-# What the parser raises: its own errors, those of the number types, and SystemError for an integer of more
-# digits than Python converts (the C parser returns without looking at the exception).
-_PARSER_ERRORS: Final = (ijson.JSONError, DecimalException, ValueError, SystemError)
+# What the parser raises: its own errors and those of the number types.
+_PARSER_ERRORS: Final = (ijson.JSONError, DecimalException, ValueError)
+_LONG_NUMBER: Final = re.compile(rf"[0-9]{{{LONGEST_NUMBER}}}")
 
 
 class Started(Enum):
@@ -89,8 +91,10 @@ def sketch(head: str) -> frozenset[Path]:
     path: list[str | int] = []
     if head.lstrip()[:1] not in ("{", "["):
         return frozenset()
+    # The C parser does not survive an integer that Python refuses to convert; nothing after one is looked at.
+    shown = _LONG_NUMBER.split(head, maxsplit=1)[0].encode("utf-8", "replace")
     try:
-        for event, value in ijson.basic_parse(io.BytesIO(head.encode("utf-8", "replace")), use_float=False):
+        for event, value in ijson.basic_parse(io.BytesIO(shown), use_float=False):
             if event == "map_key":
                 path[-1] = value
                 if len(path) <= _SKETCH_DEPTH:

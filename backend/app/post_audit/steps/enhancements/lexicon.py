@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 __all__ = [
+    "OPEN",
     "SEVERITIES",
     "State",
     "category_of",
@@ -58,6 +59,8 @@ class State(NamedTuple):
     status: str
     disposition: str | None = None
 
+
+OPEN: Final = State("pending")
 
 _STATES: Final[Mapping[str, State]] = {
     word: state

@@ -31,13 +31,16 @@ class EnhancementsPolicy:
     """Days for which a file that could not be read is named in every decision."""
 
     maximum_bytes: int = 100_000_000
-    """Bytes of one report. DefectDojo's cap; 100 MB of SARIF are about 250,000 findings."""
+    """Bytes of one report. DefectDojo's cap."""
 
     maximum_findings: int = 20_000
     """Different findings of one report. An import is one transaction of two seconds at most; 20,000 take 1.2 s."""
 
     maximum_reported: int = 50_000
     """Findings of one report, repeated ones counted. They are held in memory, about 1.5 kB each."""
+
+    maximum_errors: int = 100
+    """Entries of one report that cannot be read, after which it is refused as a whole."""
 
     maximum_text_bytes: int = 1_000_000
     """Bytes of one string in a report; the longest in 40 real reports has 60,000."""
@@ -59,6 +62,7 @@ class EnhancementsPolicy:
         sizes = (
             self.audits_per_decision,
             self.maximum_bytes,
+            self.maximum_errors,
             self.maximum_findings,
             self.maximum_reported,
             self.maximum_text_bytes,

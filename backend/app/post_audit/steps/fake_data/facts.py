@@ -13,7 +13,7 @@ from itertools import chain
 
 __all__ = ["FakeDataFacts", "FakeDataPage", "Supplier", "SupplierColumns"]
 
-Texts = tuple[str | None, ...]
+_Texts = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +36,14 @@ class SupplierColumns:
     """One tuple a column, all of one length, in the order of the keys."""
 
     id: tuple[str, ...] = ()
-    name: Texts = ()
-    email: Texts = ()
-    phone: Texts = ()
-    website: Texts = ()
-    city: Texts = ()
-    state: Texts = ()
-    gstin: Texts = ()
-    seed: Texts = ()
+    name: _Texts = ()
+    email: _Texts = ()
+    phone: _Texts = ()
+    website: _Texts = ()
+    city: _Texts = ()
+    state: _Texts = ()
+    gstin: _Texts = ()
+    seed: _Texts = ()
     digest: tuple[str, ...] = ()
     claims: tuple[int, ...] = ()
     earnings: tuple[int, ...] = ()

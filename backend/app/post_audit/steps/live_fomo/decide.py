@@ -93,7 +93,7 @@ LOST_LEDGER: Final = ReasonCode(
 IN_TOP: Final = ReasonCode(
     "live_fomo.in_top", "Leaderboard: {left} of the rows that are shown stay wrong, so it is not shown."
 )
-ROW: Final[Mapping[str, ReasonCode]] = {
+_ROW: Final[Mapping[str, ReasonCode]] = {
     "absent": ReasonCode(
         "live_fomo.absent", "{user} is missing; {rows} earnings give {true_paise}, place {place}."
     ),
@@ -386,7 +386,7 @@ def _leaderboard_reasons(
 
 def _row_reason(row: RowDifference) -> Reason:
     return _because(
-        ROW[row.kind],
+        _ROW[row.kind],
         user=row.user_id,
         rows=row.ledger_rows,
         shown_paise=row.shown_paise,

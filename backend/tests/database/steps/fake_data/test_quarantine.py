@@ -475,6 +475,8 @@ def test_triggers_that_touch_rows_do_not_change_what_comes_back(prisma: Market) 
 def test_what_cannot_come_back_as_it_was_stays_and_says_why(
     prisma: Market, meanwhile: str, said: str
 ) -> None:
+    if "SET EXPRESSION" in meanwhile and prisma.connection.info.server_version < 170000:
+        pytest.skip("a generated column's expression can be changed since PostgreSQL 17")
     decision = prisma.run()
     prisma.execute(meanwhile)
     tables = [

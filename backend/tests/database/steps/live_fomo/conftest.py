@@ -59,9 +59,12 @@ class Market:
         """)
 
     def total(self, user: str) -> int | None:
-        return self.value(
-            f"SELECT max(l.total_paise) FROM public.earnings_leaderboard AS l WHERE l.user_id = '{user}'"  # noqa: S608
-        )
+        row = self.connection.execute(
+            "SELECT max(l.total_paise) FROM public.earnings_leaderboard AS l WHERE l.user_id = %s", (user,)
+        ).fetchone()
+        assert row is not None
+        total: int | None = row[0]
+        return total
 
     def counter(self, name: str) -> tuple[int | None, str]:
         row = self.connection.execute(

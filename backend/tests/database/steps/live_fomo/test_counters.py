@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -36,17 +36,23 @@ UNREADABLE = """
 """
 SALE = (
     "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('user_3', 'credit', 700)",
-    "UPDATE public.earnings_leaderboard SET total_paise = total_paise + 700, reached_at = now()"
-    " WHERE user_id = 'user_3'",
-    "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)"
-    " VALUES (1, 'c', 'verified', 500000, now())",
-    "UPDATE public.leaderboard_tickertape_views SET shown_at = now(), shown_value = shown_value"
-    " + CASE counter WHEN 'airdrop_claims' THEN 1 ELSE 500000 END WHERE true",
+    (
+        "UPDATE public.earnings_leaderboard SET total_paise = total_paise + 700, reached_at = now()"
+        " WHERE user_id = 'user_3'"
+    ),
+    (
+        "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)"
+        " VALUES (1, 'c', 'verified', 500000, now())"
+    ),
+    (
+        "UPDATE public.leaderboard_tickertape_views SET shown_at = now(), shown_value = shown_value"
+        " + CASE counter WHEN 'airdrop_claims' THEN 1 ELSE 500000 END WHERE true"
+    ),
 )
 ALL_VERIFIED = {"leaderboard": "verified", "airdrop_claims": "verified", "airdrop_paise": "verified"}
 
 
-def rows_of(decision: dict) -> dict[str, str]:
+def rows_of(decision: dict[str, Any]) -> dict[str, str]:
     return {row["user"]: row["kind"] for row in decision["numbers"]["leaderboard"]["rows"]}
 
 
@@ -235,7 +241,8 @@ def test_what_was_hidden_is_shown_again_when_it_can_be_proved(market: Market) ->
 def test_a_ledger_that_lost_most_users_hides_the_leaderboard_and_empties_no_row(bare_market: Market) -> None:
     bare_market.fill()
     bare_market.execute("""
-        INSERT INTO public.earnings_leaderboard (user_id, total_paise) SELECT 'lost_' || n, 1000 FROM generate_series(1, 15) AS n
+        INSERT INTO public.earnings_leaderboard (user_id, total_paise)
+        SELECT 'lost_' || n, 1000 FROM generate_series(1, 15) AS n
     """)
     decision = bare_market.run()
     assert "live_fomo.lost_ledger" in {reason["code"] for reason in decision["reasons"]}

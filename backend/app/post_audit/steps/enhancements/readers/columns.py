@@ -59,7 +59,7 @@ _PLACE_KEYS: Final = ("url", "uri", "file_path", "path", "host", "name", "value"
 
 def mapping_of(columns: Iterable[str]) -> dict[str, str]:
     """Tell each column that means something: {column: field}. Columns of unknown names are left out."""
-    fields = {name: field for field, names in reversed(_NAMES.items()) for name in names}
+    fields = {name: field for field, names in reversed(tuple(_NAMES.items())) for name in names}
     found: dict[str, str] = {}
     for column in columns:
         field = fields.get(_bare(column))

@@ -47,7 +47,7 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     separator, names = _header(notes.head) or (",", [])
     mapping = mapping_of(names)
     notes.mapping.update(mapping)
-    lines = _Lines(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
+    lines = _Lines(io.TextIOWrapper(stream, encoding="utf-8", newline=""), notes)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     try:
         next(rows)
@@ -76,17 +76,28 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
 
 
 class _Lines:
-    """The lines of a text, remembering the last one that was given."""
+    """The lines of a text, none beyond the limit, remembering the last one that was given."""
 
-    def __init__(self, text: io.TextIOWrapper) -> None:
+    def __init__(self, text: io.TextIOWrapper, notes: Notes) -> None:
         self._text = text
+        self._notes = notes
+        self._number = 0
         self.last = ""
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        self.last = next(self._text)
+        longest = self._notes.policy.maximum_text_bytes
+        self.last = self._text.readline(longest)
+        self._number += 1
+        if len(self.last) == longest:
+            raise InputError(
+                f"Line {self._number} of {self._notes.name} has more than {longest} letters.",
+                cure="No table of findings has such a line; look at what made it.",
+            )
+        if not self.last:
+            raise StopIteration
         return self.last
 
 

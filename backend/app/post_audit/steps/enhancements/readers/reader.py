@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import BinaryIO
 
+from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.finding import Finding
 from app.post_audit.steps.enhancements.json_events import Path, sketch
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
@@ -63,9 +64,18 @@ class Notes:
         return self.head.name
 
     def fail(self, place: str, message: str) -> None:
-        """Note an entry that could not be read; the report no longer counts as complete."""
+        """Note an entry that could not be read; the report no longer counts as complete.
+
+        Raises `InputError` at one too many: it is another format then, or broken throughout.
+        """
         self.errors.append(Note(place=place, message=message))
         self.is_complete = False
+        if len(self.errors) > self.policy.maximum_errors:
+            raise InputError(
+                f"{self.name} has more than {self.policy.maximum_errors} entries that cannot be read; "
+                f"the first at {self.errors[0].place}: {self.errors[0].message}.",
+                cure="Make the report again and import all of it.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,11 +117,7 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
             _take(run, path, value, notes)
         tools.update({run.tool} - {""})
         targets.update({run.automation} - {""})
-        if len(run.waiting) > notes.policy.maximum_findings:
-            raise InputError(
-                f"{notes.name} has more than {notes.policy.maximum_findings} results.",
-                cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
-            )
+        _check_size(number_of_run, run, notes)
     yield from _rest(number_of_run, run, notes)
     notes.source = " + ".join(sorted(tools)) or notes.source
     # A run's category is made to tell apart what several analyses looked at; several in one file are one audit.
@@ -134,6 +130,16 @@ def _check_version(path: tuple[str | int, ...], value: Any, notes: Notes) -> Non
     if path[0] == "version" and not text(value).startswith("2."):
         raise InputError(
             f"{notes.name} is SARIF {text(value)[:20]!r}, not 2.1.0.", cure="Let the tool write SARIF 2.1.0."
+        )
+
+
+def _check_size(number_of_run: int, run: _Run, notes: Notes) -> None:
+    """Bound what is held of a run; a file is held as its name alone, so there may be more of them."""
+    most = notes.policy.maximum_findings
+    if max(number_of_run, len(run.waiting), len(run.rules), len(run.artifacts) // 10) > most:
+        raise InputError(
+            f"{notes.name} has over {most} results, rules or runs, or {most * 10} files, at $.runs[{number_of_run}].",
+            cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
         )
 
 

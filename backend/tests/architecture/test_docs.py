@@ -1,0 +1,204 @@
+"""The documents tell the truth: the reference is what the code says, links lead somewhere, pictures are there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+import pytest
+from typer.main import get_command
+
+from app.post_audit import errors
+from app.post_audit.cli.shared import app
+from app.post_audit.settings import Settings
+from tests.architecture.clone import ROOT
+
+REFERENCE: Final = ROOT / "docs/reference"
+MIGRATION: Final = ROOT / "supabase/migrations/20251109_post_audit_protocol.sql"
+SAMPLES: Final = "samples"
+"""Audit reports as their tools wrote them; what they link to is not ours."""
+
+_FENCE: Final = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_LINK: Final = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|(?:src|href)=\"([^\"]+)\"")
+_HEADING: Final = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+_OUTSIDE: Final = re.compile(r"^(?:https?|mailto):")
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of a document's headings."""
+    found: set[str] = set()
+    for heading in _HEADING.findall(_FENCE.sub("", text)):
+        bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", bare).replace(" ", "-")
+        number = 0
+        while (numbered := f"{name}-{number}" if number else name) in found:
+            number += 1
+        found.add(numbered)
+    return found
+
+
+def broken_links(document: Path, root: Path) -> list[str]:
+    """The links of a document that lead to no file of the project, or to no heading of it."""
+    text = document.read_text(encoding="utf-8")
+    broken: list[str] = []
+    for in_brackets, in_tag in _LINK.findall(re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))):
+        link = in_brackets or in_tag
+        if _OUTSIDE.match(link):
+            continue
+        name, _, anchor = unquote(link).partition("#")
+        target = (document.parent / name).resolve() if name else document
+        if not target.is_relative_to(root) or not target.exists():
+            broken.append(f"{document.relative_to(root)}: {link} leads nowhere")
+        elif anchor and target.suffix == ".md" and anchor not in anchors(target.read_text(encoding="utf-8")):
+            broken.append(f"{document.relative_to(root)}: {link} names no heading")
+    return broken
+
+
+def named_files(text: str) -> set[str]:
+    """The project's files that a document names in code marks: what has a folder and an ending."""
+    return set(re.findall(r"`((?:backend|supabase|docs|tools|requirements|n8n|bench)/[\w./-]+\.\w+)`", text))
+
+
+def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own class
+    for name, command in group.commands.items():
+        full = f"{words} {name}".strip()
+        if hasattr(command, "commands"):
+            yield from _commands(command, full)
+        else:
+            yield full, command
+
+
+def _documents(project_files: list[Path]) -> list[Path]:
+    found = [path for path in project_files if path.suffix == ".md"]
+    return [path for path in found if path.relative_to(ROOT).parts[0] != SAMPLES]
+
+
+def _reference(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    checked = subprocess.run(
+        [sys.executable, str(ROOT / "tools/reference.py"), "--check"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "backend")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    shown = re.findall(r"^\| `([A-Z0-9_]+)` \| \S", _reference("settings.md"), flags=re.MULTILINE)
+    assert sorted(shown) == sorted(
+        field.alias or name.upper() for name, field in Settings.model_fields.items()
+    )
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = _reference("cli.md")
+    sections = dict(re.findall(r"^## ([a-z -]+)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    commands = dict(_commands(get_command(app)))
+    assert sorted(sections) == sorted(commands)
+    missing = [
+        f"{words} {option}"
+        for words, command in commands.items()
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--") and option != "--help" and option not in sections[words]
+    ]
+    assert missing == []
+    assert [words for words, command in commands.items() if not command.help] == []
+
+
+def test_every_sql_function_is_documented() -> None:
+    made = re.findall(
+        r"^CREATE FUNCTION public\.(post_audit_\w+)", MIGRATION.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    text = _reference("sql-functions.md")
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    assert sorted(sections) == sorted(made)
+    # behind the signature stands the comment from above the function
+    unexplained = [name for name, section in sections.items() if not section.rpartition("```")[2].strip()]
+    assert unexplained == [], "write a comment above these functions in supabase/schemas, then: make docs"
+
+
+def test_every_error_is_documented() -> None:
+    shown = set(
+        re.findall(r"^\| (?:&nbsp;)*`(\w+)` \| \d \| \d{3} \| \S", _reference("errors.md"), re.MULTILINE)
+    )
+    assert shown == {name for name in errors.__all__ if name[0].isupper()}
+
+
+def test_every_link_leads_somewhere(project_files: list[Path]) -> None:
+    documents = _documents(project_files)
+    assert documents, "there is no document, so nothing was looked at"
+    assert [line for document in documents for line in broken_links(document, ROOT)] == []
+
+
+def test_every_file_that_a_document_names_is_there(project_files: list[Path]) -> None:
+    # A log is named before it is written.
+    missing = [
+        f"{document.relative_to(ROOT)}: {name}"
+        for document in _documents(project_files)
+        for name in sorted(named_files(document.read_text(encoding="utf-8")))
+        if "/logs/" not in name and not (ROOT / name).is_file()
+    ]
+    assert missing == []
+
+
+def test_the_architecture_has_its_picture() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+\.svg)\)", text)
+    diagrams = re.findall(r"^```mermaid\n(?:flowchart|sequenceDiagram|stateDiagram)", text, re.MULTILINE)
+    assert pictures or diagrams
+    for picture in pictures:
+        assert "<svg" in (ROOT / "docs" / picture).read_text(encoding="utf-8")
+
+
+def test_decisions_are_numbered_listed_and_short() -> None:
+    records = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    numbers = [int(record.name[:4]) for record in records]
+    assert numbers == list(range(1, len(records) + 1))
+    listed = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    for record in records:
+        text = record.read_text(encoding="utf-8")
+        assert f"({record.name})" in listed
+        assert len(text.splitlines()) <= 40, record.name
+        for part in ("Context", "Decision", "Refused", "Consequences"):
+            assert f"\n## {part}\n" in text, (record.name, part)
+
+
+@pytest.mark.parametrize(
+    ("link", "is_broken"),
+    [
+        ("[x](other.md)", False),
+        ("[x](other.md#a-heading)", False),
+        ("[x](#here-it-is)", False),
+        ("[x](https://example.org/gone)", False),
+        ("`[x](gone.md)`", False),
+        ("```\n[x](gone.md)\n```", False),
+        ("[x](gone.md)", True),
+        ("![x](gone.svg)", True),
+        ('<img src="gone.svg">', True),
+        ("[x](other.md#gone)", True),
+        ("[x](../../outside.md)", True),
+    ],
+)
+def test_a_broken_link_is_found(tmp_path: Path, link: str, *, is_broken: bool) -> None:
+    (tmp_path / "other.md").write_text("# A heading\n")
+    document = tmp_path / "document.md"
+    document.write_text(f"# Here it is\n\n{link}\n")
+    assert bool(broken_links(document, tmp_path)) == is_broken
+
+
+def test_the_anchors_of_headings_are_githubs() -> None:
+    text = "# Kill -9, and then?\n## `arm` and `pause`\n## Twice\n## Twice\n```\n# no heading\n```\n"
+    assert anchors(text) == {"kill--9-and-then", "arm-and-pause", "twice", "twice-1"}
