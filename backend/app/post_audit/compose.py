@@ -17,11 +17,17 @@ from app.post_audit.ports import Sender
 from app.post_audit.runner import AnyStep, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings
 from app.post_audit.step import Channel
-from app.post_audit.steps import bugs, conversions, fake_data, infrastructure
+from app.post_audit.steps import bugs, conversions, fake_data, infrastructure, live_fomo
 
 __all__ = ["EMBEDDED_ACTOR", "STEPS", "Application", "build", "open_connection"]
 
-STEPS: Final[tuple[AnyStep, ...]] = (conversions.STEP, infrastructure.STEP, fake_data.STEP, bugs.STEP)
+STEPS: Final[tuple[AnyStep, ...]] = (
+    conversions.STEP,
+    infrastructure.STEP,
+    fake_data.STEP,
+    bugs.STEP,
+    live_fomo.STEP,
+)
 """The steps in the order they run."""
 
 EMBEDDED_ACTOR: Final = "embedded default"

@@ -9,7 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.post_audit.errors import ConfigurationError
-from app.post_audit.web import bugs, conversions, health
+from app.post_audit.web import bugs, conversions, health, live
 from app.post_audit.web.errors import add_error_handlers
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def create_app(database: Database) -> FastAPI:
         version="1.0.0",
     )
     app.state.database = database
-    for module in (health, conversions, bugs):
+    for module in (health, conversions, bugs, live):
         app.include_router(module.router)
     add_error_handlers(app)
     return app

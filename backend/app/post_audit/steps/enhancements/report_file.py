@@ -17,7 +17,6 @@ import codecs
 import errno
 import io
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +46,25 @@ _MARKS: Final = (
 )
 """UTF-32 stands before UTF-16, whose mark it begins with."""
 
-_QUOTE, _BACKSLASH, _SPACE, _COMMA, _COLON, _OPENING, _CLOSING = b'"\\ ,:[]'
-_WITHOUT_CASE: Final = 0xDF
-"""Takes out the one bit by which "{" differs from "[", and "}" from "]"."""
+_BACKSLASH: Final = 92
+_QUOTE, _OPENING, _CLOSING, _BETWEEN = 1, 2, 3, 4
+
+
+def _roles() -> np.ndarray:
+    """Give each byte its role in JSON: quote, opening or closing bracket, between values, or (0) none."""
+    roles = np.zeros(256, dtype=np.uint8)
+    for role, letters in ((_QUOTE, b'"'), (_OPENING, b"[{"), (_CLOSING, b"]}"), (_BETWEEN, b",: \t\r\n")):
+        roles[list(letters)] = role
+    return roles
+
+
+_ROLES: Final = _roles()
+_STEPS: Final = np.array([0, 0, 1, -1, 0], dtype=np.int8)
+"""How a byte of each role changes the depth."""
+
 _UNSEEN: Final = codecs.BOM_UTF8 + codecs.BOM_UTF16_BE + b"\x00 \t\r\n"
 """Marks, white space, and the other half of a letter in UTF-16."""
-_BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_BINARY: Final = bytes(code for code in range(32) if code not in b"\t\n\v\f\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +120,14 @@ class _AsUtf8(io.RawIOBase):
                 cure="Save it as UTF-8 and import it again.",
             ) from error
         self._position += len(chunk)
-        if self._is_first and text:
+        # UTF-8 that decodes is passed on as it is, but for its mark
+        data = chunk if self._encoding == "utf-8" else text.encode("utf-8", "surrogatepass")
+        if self._is_first and data:
             self._is_first = False
-            text = text.removeprefix("\ufeff")
-        data = text.encode("utf-8", "surrogatepass")
-        found = _BINARY.search(data)
-        if found is not None:
+            data = data.removeprefix(codecs.BOM_UTF8)
+        if len(data.translate(None, _BINARY)) != len(data):
             raise InputError(
-                f"{self._name} is no text: it has a byte {found[0][0]} before byte {self._position}.",
+                f"{self._name} is no text: it has a control character before byte {self._position}.",
                 cure="Give the report itself, as JSON or CSV; unpack an archive first.",
             )
         return data
@@ -198,21 +210,23 @@ class _JsonScan:
         if len(self._carried) > self._policy.maximum_text_bytes:
             raise self._too_long(self._position, "A string")
         letters = np.frombuffer(whole, dtype=np.uint8)
-        if not letters.size:
-            return
-        quotes = letters == _QUOTE
+        roles = _ROLES[letters]
+        marks = np.flatnonzero(roles)
+        roles = roles[marks]
+        quotes = roles == _QUOTE
         if b'\\"' in whole:
-            quotes &= ~_escaped(letters)
+            quotes &= ~_escaped(letters)[marks]
         # eight bits overflow, and still tell odd from even
         inside = ((np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._is_inside)) & 1).view(bool)
         outside = ~inside
-        folded = letters & _WITHOUT_CASE
-        opens, closes = (folded == _OPENING) & outside, (folded == _CLOSING) & outside
-        self._follow_depth(opens, closes)
-        between = (letters <= _SPACE) | (letters == _COMMA) | (letters == _COLON)
-        self._measure(np.flatnonzero(quotes | opens | closes | (outside & between)), quotes & outside)
-        self._is_inside = bool(inside[-1])
+        self._follow_depth(marks, np.where(outside, _STEPS[roles], 0))
+        ends = quotes | outside
+        self._measure(marks[ends], (quotes & outside)[ends])
+        if marks.size:
+            self._is_inside = bool(inside[-1])
         self._position += letters.size
+        if self._position - self._last_mark > self._policy.maximum_text_bytes:
+            raise self._too_long(self._position, "A string or number")
 
     def finish(self) -> None:
         """Say so when the text ends in the middle."""
@@ -223,46 +237,37 @@ class _JsonScan:
                 cure="Make the report again and import all of it.",
             )
 
-    def _follow_depth(self, opens: np.ndarray, closes: np.ndarray) -> None:
-        steps = np.flatnonzero(opens | closes)
-        if not steps.size:
+    def _follow_depth(self, marks: np.ndarray, steps: np.ndarray) -> None:
+        depths = self._depth + np.cumsum(steps)
+        if not depths.size:
             return
-        depths = self._depth + np.cumsum(np.where(opens[steps], 1, -1))
         if depths.max() > self._policy.maximum_depth:
-            place = self._position + int(steps[int(np.argmax(depths > self._policy.maximum_depth))])
+            place = self._position + int(marks[int(np.argmax(depths > self._policy.maximum_depth))])
             raise InputError(
                 f"{self._name} nests deeper than {self._policy.maximum_depth} levels at byte {place}.",
                 cure="No report of a known tool does; look at what made it.",
             )
         if depths.min() < 0:
-            place = self._position + int(steps[int(np.argmax(depths < 0))])
+            place = self._position + int(marks[int(np.argmax(depths < 0))])
             raise InputError(
                 f"{self._name} closes a bracket at byte {place} that was never opened.",
                 cure="Make the report again and import all of it.",
             )
         self._depth = int(depths[-1])
 
-    def _measure(self, marks: np.ndarray, closing: np.ndarray) -> None:
-        """Measure what lies between two marks: strings end with a closing quote, the rest are numbers and words."""
-        if not marks.size:
-            self._check_open_end(self._position + closing.size)
+    def _measure(self, ends: np.ndarray, are_strings: np.ndarray) -> None:
+        """Measure what lies before each end: strings end with a closing quote, the rest are numbers and words."""
+        if not ends.size:
             return
-        places = marks + self._position
-        lengths = np.diff(places, prepend=self._last_mark)
-        self._last_mark = int(places[-1])
-        if lengths.max() > LONGEST_NUMBER:
-            self._check_lengths(lengths, places, closing[marks])
-        self._check_open_end(self._position + closing.size)
-
-    def _check_lengths(self, lengths: np.ndarray, places: np.ndarray, is_string: np.ndarray) -> None:
-        too_long = lengths > np.where(is_string, self._policy.maximum_text_bytes, LONGEST_NUMBER)
+        lengths = np.diff(ends + self._position, prepend=self._last_mark)
+        self._last_mark = self._position + int(ends[-1])
+        if lengths.max() <= LONGEST_NUMBER:
+            return
+        too_long = lengths > np.where(are_strings, self._policy.maximum_text_bytes, LONGEST_NUMBER)
         if too_long.any():
             first = int(np.argmax(too_long))
-            raise self._too_long(int(places[first]), "A string" if is_string[first] else "A number or word")
-
-    def _check_open_end(self, end: int) -> None:
-        if end - self._last_mark > self._policy.maximum_text_bytes:
-            raise self._too_long(end, "A string or number")
+            place = self._position + int(ends[first])
+            raise self._too_long(place, "A string" if are_strings[first] else "A number or word")
 
     def _too_long(self, place: int, what: str) -> InputError:
         return InputError(
