@@ -26,7 +26,7 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-fast bench lint format migration lock clean
+.PHONY: help install run serve test test-fast bench lint format migration docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,7 @@ lint: $(DEVELOPMENT) ## check style, types, layers and the migration
 	@$(BIN)/mypy
 	@PYTHONPATH=backend $(BIN)/lint-imports
 	@$(BIN)/python -m app.post_audit.db.build_migration --check
+	@$(BIN)/python tools/reference.py --check
 	@$(BIN)/squawk $(MIGRATION)
 
 format: $(DEVELOPMENT) ## set the layout of the code and repair what can be repaired safely
@@ -63,6 +64,9 @@ format: $(DEVELOPMENT) ## set the layout of the code and repair what can be repa
 
 migration: $(RUNTIME) ## build the one migration from supabase/schemas
 	@$(BIN)/python -m app.post_audit.db.build_migration
+
+docs: $(RUNTIME) ## write docs/reference from the code
+	@$(BIN)/python tools/reference.py
 
 # The second lock holds the first, version by version.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

@@ -732,6 +732,7 @@ BEGIN
 END
 $$;
 
+-- What each role points to; `bound` is false where a role waits for a table.
 CREATE FUNCTION public.post_audit_read_bindings() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
@@ -744,6 +745,8 @@ BEGIN ATOMIC
   LEFT JOIN post_audit.bindings AS b ON b.role = roles.role;
 END;
 
+-- Point a role at a relation. `columns` maps our names to theirs, or to {"column": theirs, "unit": "rupees"}; one that is
+-- not named there has our name, or is null where the role can do without it.
 CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -1000,6 +1003,8 @@ BEGIN
 END
 $$;
 
+-- Store what a step decided in a run, and carry out what its mode allows, at most `batch` changes; `remaining` are left for
+-- post_audit_apply_batch. Asked again for the same run and step, it returns the stored decision, with `repeated`.
 CREATE FUNCTION public.post_audit_apply_decision(
   run_id bigint, token bigint, step text, decision jsonb, duration_ms integer DEFAULT 0, batch integer DEFAULT 500
 ) RETURNS jsonb
@@ -1187,8 +1192,9 @@ BEGIN
     (kind, step, mode, outcome, state, headline, reasons, numbers, messages, undo_messages, independent, undoes, actor, as_of)
   VALUES ('undo', decision.step, 'act', 'act', 'applying', format('%s decision %s: %s', verb, decision.id, decision.headline),
     jsonb_build_array(jsonb_build_object('code', 'undo', 'numbers', jsonb_build_object('decision', decision.id),
-      'text', format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
-        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END))),
+      'text', CASE WHEN decision.kind = 'undo' THEN format('%s asked for it; what was held is free again.', actor)
+        ELSE format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
+        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END) END)),
     jsonb_build_object('undoes', decision.id),
     -- when only some subjects are taken back, only their messages are sent
     (SELECT coalesce(jsonb_agg(m.value), '[]') FROM jsonb_array_elements(decision.undo_messages) AS m (value)
@@ -1214,6 +1220,7 @@ BEGIN
 END
 $$;
 
+-- Let a step act, propose or rest (`act`, `propose`, `paused`). What is decided from then on obeys it.
 CREATE FUNCTION public.post_audit_apply_mode(step text, mode text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -1242,10 +1249,13 @@ BEGIN
 END
 $$;
 
+-- One decision with its reasons, numbers, messages and first `changes_limit` changes; null where there is none.
 CREATE FUNCTION public.post_audit_read_decision(decision_id bigint, changes_limit integer DEFAULT 500) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.decision_as_json(decision_id, changes_limit);
 
+-- Decisions, newest first, each with its first five changes. `before` is the last id of the page before; with `waiting`, only
+-- those that have something to approve.
 CREATE FUNCTION public.post_audit_read_decisions(
   before bigint DEFAULT NULL, "limit" integer DEFAULT 50, step text DEFAULT NULL, waiting boolean DEFAULT false
 ) RETURNS jsonb
@@ -1329,6 +1339,7 @@ BEGIN
 END
 $$;
 
+-- A sign of life: the run stays its owner's for another `lease_seconds`.
 CREATE FUNCTION public.post_audit_apply_extend_lease(run_id bigint, token bigint, lease_seconds integer) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
@@ -1363,6 +1374,7 @@ BEGIN
 END
 $$;
 
+-- End a run: `failed` when one of its steps failed, else `completed`.
 CREATE FUNCTION public.post_audit_apply_finish_run(run_id bigint, token bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
@@ -1375,6 +1387,7 @@ BEGIN
 END
 $$;
 
+-- One run with what came of each of its steps; the latest when none is named.
 CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));
@@ -1404,6 +1417,8 @@ END;
 
 -- The outbox: a message is claimed for a while, tried, and settled with what came of it.
 
+-- Claim up to `batch` messages that are due, for `lease_seconds`: nobody else gets them meanwhile, and those that were not
+-- settled are due again afterwards.
 CREATE FUNCTION public.post_audit_apply_claim_messages(owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60)
 RETURNS jsonb
 LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
@@ -4520,6 +4535,153 @@ BEGIN
       LIMIT $1
     ) AS page$query$, key_type) INTO answer USING "limit", after;
   RETURN answer || jsonb_build_object('count', (SELECT count(*) FROM post_audit.tasks AS t WHERE t.status = 'pending'));
+END
+$$;
+
+-- ---- 50_demonstration.sql ----
+
+-- The demonstration marketplace: what was planted in it, and what the steps have found of that. Filled by
+-- `post-audit demo` alone, and empty on a live marketplace.
+
+CREATE TABLE IF NOT EXISTS post_audit.demonstration_labels (
+  -- supplier, experiment, capacity, leaderboard, counter, bug, worst_bug
+  kind text NOT NULL,
+  -- as decisions name it: supplier:42
+  subject text NOT NULL,
+  -- fake or real; the better variant; short or enough; the right total in paise; the bug that is repeated
+  truth text NOT NULL,
+  -- how it came about
+  detail text NOT NULL,
+  PRIMARY KEY (kind, subject)
+);
+
+-- Settings as they were when the demonstration came, to be put back when it goes.
+CREATE TABLE IF NOT EXISTS post_audit.demonstration_former_rows (
+  relation text PRIMARY KEY,
+  rows jsonb NOT NULL
+);
+
+-- Every label with what is so now (`now`), what waits for a person (`waiting`), and everything that the steps took
+-- or proposed although nothing was planted there (`unplanted`). What is true of totals and counters is computed from
+-- the ledgers as they are, by sums of its own: a ledger changes when a supplier goes into quarantine.
+CREATE FUNCTION public.post_audit_read_demonstration_verdict() RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  marketplace post_audit.marketplace;
+  answer jsonb;
+BEGIN
+  SELECT * INTO marketplace FROM post_audit.marketplace AS m;
+  IF marketplace.kind <> 'demonstration' THEN
+    RAISE EXCEPTION 'This marketplace is live; nothing was planted in it.'
+      USING ERRCODE = 'no_data_found', HINT = 'Load the demonstration into a database of its own: post-audit demo.';
+  END IF;
+  PERFORM post_audit.require_roles(
+    'suppliers', 'claims', 'earnings', 'leaderboard', 'airdrop', 'experiments', 'capacity', 'bugs');
+
+  WITH last_decisions AS MATERIALIZED (
+    SELECT DISTINCT ON (d.step) d.step, d.id, d.numbers
+    FROM post_audit.decisions AS d WHERE d.kind = 'step' ORDER BY d.step, d.id DESC
+  ), changed AS MATERIALIZED (
+    -- the last word on each subject that somebody may still take back or has yet to give
+    SELECT DISTINCT ON (c.subject) c.subject, c.state, c.before, c.after
+    FROM post_audit.changes AS c WHERE c.state IN ('applied', 'proposed') ORDER BY c.subject, c.decision_id DESC
+  ), reviews AS MATERIALIZED (
+    SELECT 'supplier:' || (r.value ->> 'supplier') AS subject
+    FROM last_decisions AS d CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(d.numbers -> 'reviews') AS r (value)
+    WHERE d.step = 'fake_data'
+  ), suppliers AS (
+    SELECT s.subject,
+      CASE WHEN q.subject IS NOT NULL THEN 'quarantined' WHEN r.subject IS NOT NULL THEN 'review' ELSE 'kept' END AS now,
+      CASE WHEN c.state = 'proposed' THEN c.after ->> 'state' END AS waiting
+    FROM (
+      SELECT l.subject FROM post_audit.demonstration_labels AS l WHERE l.kind = 'supplier'
+      UNION SELECT q.subject FROM post_audit.quarantined_suppliers AS q WHERE q.restored_at IS NULL
+      UNION SELECT r.subject FROM reviews AS r
+      UNION SELECT c.subject FROM changed AS c WHERE c.subject LIKE 'supplier:%' AND c.state = 'proposed'
+    ) AS s
+    LEFT JOIN post_audit.quarantined_suppliers AS q ON q.subject = s.subject AND q.restored_at IS NULL
+    LEFT JOIN reviews AS r ON r.subject = s.subject
+    LEFT JOIN changed AS c ON c.subject = s.subject
+  ), experiments AS (
+    SELECT s.subject, e.winner AS now, CASE WHEN c.state = 'proposed' THEN c.after ->> 'winner' END AS waiting
+    FROM post_audit.experiments AS e
+    CROSS JOIN LATERAL (SELECT 'experiment:' || e.id AS subject) AS s
+    LEFT JOIN changed AS c ON c.subject = s.subject
+  ), capacity AS (
+    SELECT s.subject,
+      CASE WHEN c.state = 'applied' AND k.daily_quota > (c.before ->> 'daily_quota')::bigint THEN 'raised' ELSE 'same' END AS now,
+      CASE WHEN c.state = 'proposed' AND (c.after ->> 'daily_quota')::bigint > k.daily_quota THEN 'raised' END AS waiting
+    FROM post_audit.capacity AS k
+    CROSS JOIN LATERAL (SELECT 'capacity:' || k.channel AS subject) AS s
+    LEFT JOIN changed AS c ON c.subject = s.subject
+  ), totals AS (
+    SELECT 'leaderboard:' || coalesce(b.user_id, t.user_id) AS subject,
+      coalesce(b.total_paise, -1) AS shown, coalesce(t.total_paise, 0) AS true_value
+    FROM (SELECT l.user_id::text AS user_id, l.total_paise FROM post_audit.leaderboard AS l) AS b
+    FULL JOIN (
+      SELECT e.user_id::text AS user_id, pg_catalog.sum(e.amount_paise)::bigint AS total_paise
+      FROM post_audit.earnings AS e WHERE e.tracked_at <= marketplace.as_of GROUP BY e.user_id
+    ) AS t ON t.user_id = b.user_id
+    WHERE b.user_id IS NOT NULL OR t.total_paise <> 0
+  ), leaderboard AS (
+    SELECT t.subject, CASE WHEN t.shown = t.true_value THEN 'true' ELSE 'false' END AS now,
+      CASE WHEN c.state = 'proposed'
+        THEN CASE WHEN (c.after ->> 'total_paise')::bigint = t.true_value THEN 'true' ELSE 'false' END END AS waiting
+    FROM totals AS t LEFT JOIN changed AS c ON c.subject = t.subject
+    WHERE t.shown <> t.true_value OR c.state = 'proposed'
+      OR t.subject IN (SELECT l.subject FROM post_audit.demonstration_labels AS l WHERE l.kind = 'leaderboard')
+  ), counters AS (
+    SELECT s.subject, CASE WHEN a.shown_value = s.true_value THEN 'true' ELSE 'false' END AS now,
+      CASE WHEN c.state = 'proposed'
+        THEN CASE WHEN (c.after ->> 'shown_value')::bigint = s.true_value THEN 'true' ELSE 'false' END END AS waiting
+    FROM (
+      SELECT pg_catalog.count(*) AS claims, coalesce(pg_catalog.sum(k.amount_paise), 0)::bigint AS paise
+      FROM post_audit.claims AS k WHERE k.status = 'verified' AND k.verified_at <= marketplace.as_of
+    ) AS ledger
+    CROSS JOIN LATERAL (VALUES
+      ('counter:airdrop_claims', ledger.claims), ('counter:airdrop_paise', ledger.paise)) AS s (subject, true_value)
+    LEFT JOIN post_audit.airdrop AS a ON 'counter:' || a.counter = s.subject
+    LEFT JOIN changed AS c ON c.subject = s.subject
+  ), bugs AS (
+    SELECT s.subject,
+      CASE WHEN pg_catalog.lower(b.status) = 'duplicate' THEN 'bug:' || post_audit.bug_root(b.id::text) END AS now,
+      CASE WHEN c.state = 'proposed' AND c.after ->> 'status' = 'duplicate' THEN 'bug:' || (c.after ->> 'duplicate_of') END AS waiting
+    FROM post_audit.bugs AS b
+    CROSS JOIN LATERAL (SELECT 'bug:' || b.id AS subject) AS s
+    LEFT JOIN changed AS c ON c.subject = s.subject
+    WHERE pg_catalog.lower(b.status) = 'duplicate' OR c.after ->> 'status' = 'duplicate'
+      OR s.subject IN (SELECT l.subject FROM post_audit.demonstration_labels AS l WHERE l.kind = 'bug')
+  ), worst AS (
+    SELECT 'bug:' || (d.numbers -> 'top' -> 0 ->> 'id') AS subject, 'worst' AS now, NULL::text AS waiting
+    FROM last_decisions AS d WHERE d.step = 'bugs' AND d.numbers -> 'top' -> 0 IS NOT NULL
+  ), found AS (
+    SELECT 'supplier' AS kind, f.subject, f.now, f.waiting FROM suppliers AS f
+    UNION ALL SELECT 'experiment', f.subject, f.now, f.waiting FROM experiments AS f
+    UNION ALL SELECT 'capacity', f.subject, f.now, f.waiting FROM capacity AS f
+    UNION ALL SELECT 'leaderboard', f.subject, f.now, f.waiting FROM leaderboard AS f
+    UNION ALL SELECT 'counter', f.subject, f.now, f.waiting FROM counters AS f
+    UNION ALL SELECT 'bug', f.subject, f.now, f.waiting FROM bugs AS f
+    UNION ALL SELECT 'worst_bug', f.subject, f.now, f.waiting FROM worst AS f
+  )
+  SELECT pg_catalog.jsonb_build_object(
+    'as_of', marketplace.as_of,
+    'decided', (SELECT coalesce(pg_catalog.jsonb_agg(d.step ORDER BY d.step), '[]') FROM last_decisions AS d),
+    'suppliers', (SELECT pg_catalog.count(*) FROM post_audit.suppliers)
+      + (SELECT pg_catalog.count(*) FROM post_audit.quarantined_suppliers AS q WHERE q.restored_at IS NULL),
+    'labels', (
+      SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'kind', l.kind, 'subject', l.subject, 'truth', l.truth, 'detail', l.detail, 'now', f.now, 'waiting', f.waiting
+      ) ORDER BY l.kind, l.subject), '[]')
+      FROM post_audit.demonstration_labels AS l
+      LEFT JOIN found AS f ON f.kind = l.kind AND f.subject = l.subject),
+    'unplanted', (
+      SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+        'kind', f.kind, 'subject', f.subject, 'now', f.now, 'waiting', f.waiting) ORDER BY f.kind, f.subject), '[]')
+      FROM found AS f
+      WHERE NOT EXISTS (
+        SELECT 1 FROM post_audit.demonstration_labels AS l WHERE l.kind = f.kind AND l.subject = f.subject))
+  ) INTO answer;
+  RETURN answer;
 END
 $$;
 

@@ -200,6 +200,7 @@ BEGIN
 END
 $$;
 
+-- What each role points to; `bound` is false where a role waits for a table.
 CREATE FUNCTION public.post_audit_read_bindings() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
@@ -212,6 +213,8 @@ BEGIN ATOMIC
   LEFT JOIN post_audit.bindings AS b ON b.role = roles.role;
 END;
 
+-- Point a role at a relation. `columns` maps our names to theirs, or to {"column": theirs, "unit": "rupees"}; one that is
+-- not named there has our name, or is null where the role can do without it.
 CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE

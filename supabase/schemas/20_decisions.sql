@@ -181,6 +181,8 @@ BEGIN
 END
 $$;
 
+-- Store what a step decided in a run, and carry out what its mode allows, at most `batch` changes; `remaining` are left for
+-- post_audit_apply_batch. Asked again for the same run and step, it returns the stored decision, with `repeated`.
 CREATE FUNCTION public.post_audit_apply_decision(
   run_id bigint, token bigint, step text, decision jsonb, duration_ms integer DEFAULT 0, batch integer DEFAULT 500
 ) RETURNS jsonb
@@ -368,8 +370,9 @@ BEGIN
     (kind, step, mode, outcome, state, headline, reasons, numbers, messages, undo_messages, independent, undoes, actor, as_of)
   VALUES ('undo', decision.step, 'act', 'act', 'applying', format('%s decision %s: %s', verb, decision.id, decision.headline),
     jsonb_build_array(jsonb_build_object('code', 'undo', 'numbers', jsonb_build_object('decision', decision.id),
-      'text', format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
-        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END))),
+      'text', CASE WHEN decision.kind = 'undo' THEN format('%s asked for it; what was held is free again.', actor)
+        ELSE format('%s asked for it; the same is not done again for %s unless the facts ask for something else.',
+        actor, CASE coalesce(hold_days, decision.hold_days) WHEN 1 THEN 'a day' ELSE coalesce(hold_days, decision.hold_days) || ' days' END) END)),
     jsonb_build_object('undoes', decision.id),
     -- when only some subjects are taken back, only their messages are sent
     (SELECT coalesce(jsonb_agg(m.value), '[]') FROM jsonb_array_elements(decision.undo_messages) AS m (value)
@@ -395,6 +398,7 @@ BEGIN
 END
 $$;
 
+-- Let a step act, propose or rest (`act`, `propose`, `paused`). What is decided from then on obeys it.
 CREATE FUNCTION public.post_audit_apply_mode(step text, mode text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -423,10 +427,13 @@ BEGIN
 END
 $$;
 
+-- One decision with its reasons, numbers, messages and first `changes_limit` changes; null where there is none.
 CREATE FUNCTION public.post_audit_read_decision(decision_id bigint, changes_limit integer DEFAULT 500) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.decision_as_json(decision_id, changes_limit);
 
+-- Decisions, newest first, each with its first five changes. `before` is the last id of the page before; with `waiting`, only
+-- those that have something to approve.
 CREATE FUNCTION public.post_audit_read_decisions(
   before bigint DEFAULT NULL, "limit" integer DEFAULT 50, step text DEFAULT NULL, waiting boolean DEFAULT false
 ) RETURNS jsonb

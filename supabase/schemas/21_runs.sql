@@ -63,6 +63,7 @@ BEGIN
 END
 $$;
 
+-- A sign of life: the run stays its owner's for another `lease_seconds`.
 CREATE FUNCTION public.post_audit_apply_extend_lease(run_id bigint, token bigint, lease_seconds integer) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
@@ -97,6 +98,7 @@ BEGIN
 END
 $$;
 
+-- End a run: `failed` when one of its steps failed, else `completed`.
 CREATE FUNCTION public.post_audit_apply_finish_run(run_id bigint, token bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
@@ -109,6 +111,7 @@ BEGIN
 END
 $$;
 
+-- One run with what came of each of its steps; the latest when none is named.
 CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));

@@ -1,5 +1,7 @@
 -- The outbox: a message is claimed for a while, tried, and settled with what came of it.
 
+-- Claim up to `batch` messages that are due, for `lease_seconds`: nobody else gets them meanwhile, and those that were not
+-- settled are due again afterwards.
 CREATE FUNCTION public.post_audit_apply_claim_messages(owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60)
 RETURNS jsonb
 LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,16 @@ def broken_links(document: Path, root: Path) -> list[str]:
 def named_files(text: str) -> set[str]:
     """The project's files that a document names in code marks: what has a folder and an ending."""
     return set(re.findall(r"`((?:backend|supabase|docs|tools|requirements|n8n|bench)/[\w./-]+\.\w+)`", text))
+
+
+def named_commands(text: str) -> list[tuple[str, str]]:
+    """The commands of ours that a document names in code: the program, and its first word."""
+    code = [*(found[0] for found in _FENCE.finditer(text)), *re.findall(r"`[^`\n]+`", _FENCE.sub("", text))]
+    return [
+        found
+        for part in code
+        for found in re.findall(r"(?:^|[\s`/])(post-audit|make) ([a-z][a-z-]*)\b(?![./])", part)
+    ]
 
 
 def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own class
@@ -154,6 +165,18 @@ def test_every_file_that_a_document_names_is_there(project_files: list[Path]) ->
     assert missing == []
 
 
+def test_every_command_that_a_document_names_is_one(project_files: list[Path]) -> None:
+    commands = {word for words, _ in _commands(get_command(app)) for word in (words.split()[0], words)}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    unknown = [
+        f"{document.relative_to(ROOT)}: {program} {word}"
+        for document in _documents(project_files)
+        for program, word in named_commands(document.read_text(encoding="utf-8"))
+        if word not in (commands if program == "post-audit" else targets)
+    ]
+    assert unknown == []
+
+
 def test_the_architecture_has_its_picture() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+\.svg)\)", text)
@@ -161,6 +184,15 @@ def test_the_architecture_has_its_picture() -> None:
     assert pictures or diagrams
     for picture in pictures:
         assert "<svg" in (ROOT / "docs" / picture).read_text(encoding="utf-8")
+
+
+def test_the_architecture_tells_the_layers_as_the_linter_holds_them() -> None:
+    (contract, *_) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [name.strip("() ") for line in contract["layers"] for name in line.split("|")]
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text.partition("| Layer |")[2].partition("\n\n")[0]
+    told = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert told == held, "the table of layers in docs/architecture.md"
 
 
 def test_decisions_are_numbered_listed_and_short() -> None:
@@ -197,6 +229,19 @@ def test_a_broken_link_is_found(tmp_path: Path, link: str, *, is_broken: bool) -
     document = tmp_path / "document.md"
     document.write_text(f"# Here it is\n\n{link}\n")
     assert bool(broken_links(document, tmp_path)) == is_broken
+
+
+def test_commands_are_found_in_code_alone() -> None:
+    text = (
+        "make sure of `make lint` and `post-audit undo 3`\n```\n.venv/bin/post-audit run --json\n"
+        "make test ARGS=x\nsystemctl status post-audit\n```\n"
+    )
+    assert sorted(named_commands(text)) == [
+        ("make", "lint"),
+        ("make", "test"),
+        ("post-audit", "run"),
+        ("post-audit", "undo"),
+    ]
 
 
 def test_the_anchors_of_headings_are_githubs() -> None:

@@ -23,7 +23,7 @@ DESIGNED: Final = [
     ["protocol"],
     ["compose"],
     ["engine"],
-    ["replay"],
+    ["replay", "demonstration"],
     ["runner"],
     ["steps", "outbox", "db"],
     ["step", "codec"],

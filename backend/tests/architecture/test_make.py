@@ -13,6 +13,7 @@ from tests.architecture.clone import ROOT
 PROMISED: Final = [
     "bench",
     "clean",
+    "docs",
     "format",
     "help",
     "install",

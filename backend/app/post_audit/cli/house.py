@@ -14,6 +14,7 @@ from app.post_audit.compose import STEPS, build, open_connection
 from app.post_audit.db.migrate import migrate as apply_migration
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
+from app.post_audit.ports import JSON
 from app.post_audit.settings import load_settings
 
 __all__: list[str] = []
@@ -122,7 +123,10 @@ def bind(
     ] = None,
     relation: Annotated[str | None, typer.Argument(help="Your table or view, with its schema.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="OURS=THEIRS, for each column of another name; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="OURS=THEIRS, for each column of another name; OURS=THEIRS:rupees for rupees. May be repeated."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -161,13 +165,15 @@ def bind(
     return 0
 
 
-def _mapping(columns: list[str]) -> dict[str, str]:
-    mapping = {}
+def _mapping(columns: list[str]) -> dict[str, JSON]:
+    """Read OURS=THEIRS, and OURS=THEIRS:rupees for an amount that is not in paise."""
+    mapping: dict[str, JSON] = {}
     for item in columns:
         ours, equals, theirs = item.partition("=")
         if not (ours and equals and theirs):
             raise InputError(
                 f"--column {item} is not OURS=THEIRS.", cure="For example: --column name=company_name"
             )
-        mapping[ours] = theirs
+        name, colon, unit = theirs.rpartition(":")
+        mapping[ours] = {"column": name, "unit": unit} if colon and unit == "rupees" else theirs
     return mapping

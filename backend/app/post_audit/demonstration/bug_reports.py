@@ -7,7 +7,7 @@ a label, and so is every repeat, also those in other words, which no fingerprint
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -61,7 +61,10 @@ _BUGS: Final = (
         first_day=1.9,
         repeats=7,
         reworded=(
-            ("Claim ke baad wallet mein paise nahi aaye", "Airdrop claim kiya tha kal, wallet abhi bhi zero."),
+            (
+                "Claim ke baad wallet mein paise nahi aaye",
+                "Airdrop claim kiya tha kal, wallet abhi bhi zero.",
+            ),
             ("Credit missing", "Where is my 5000 credit? Wallet is empty since yesterday."),
         ),
         me_too=38,
@@ -86,7 +89,9 @@ _BUGS: Final = (
         impact="paying_users",
         first_day=2.6,
         repeats=2,
-        reworded=(("Paisa kat gaya order nahi hua", "UPI se payment ho gaya lekin order confirm nahi dikh raha."),),
+        reworded=(
+            ("Paisa kat gaya order nahi hua", "UPI se payment ho gaya lekin order confirm nahi dikh raha."),
+        ),
         me_too=9,
     ),
     _Bug(
@@ -281,10 +286,14 @@ def make_bug_reports(seed: int) -> BugReports:
         first_at = NOW - int(bug.first_day * DAY)
         drafts.append((first_at, _row(bug, bug.title, bug.description, first_at), (place, "first")))
         again = first_at + (np.sort(generator.random(bug.repeats)) * (NOW - HOUR - first_at)).astype(np.int64)
-        drafts += [(at, _row(bug, bug.title, bug.description, at), (place, "again")) for at in again.tolist()]
+        # Somebody has judged the first one; the others are as the old form wrote them.
+        unjudged = replace(bug, severity="medium")
+        drafts += [
+            (at, _row(unjudged, bug.title, bug.description, at), (place, "again")) for at in again.tolist()
+        ]
         for title, description in bug.reworded:
             at = first_at + int(generator.random() * (NOW - HOUR - first_at))
-            drafts.append((at, _row(bug, title, description, at), (place, "reworded")))
+            drafts.append((at, _row(unjudged, title, description, at), (place, "reworded")))
     drafts.sort(key=lambda draft: draft[0])
 
     firsts = {
@@ -331,9 +340,7 @@ def _row(bug: _Bug, title: str, description: str, at: int) -> dict[str, Cell]:
 
 
 def _as_report(bug: _Bug) -> BugReport:
-    return BugReport(
-        title=bug.title, description=bug.description, page=bug.page, error_code=bug.error_code
-    )
+    return BugReport(title=bug.title, description=bug.description, page=bug.page, error_code=bug.error_code)
 
 
 def _reports(firsts: dict[int, int], generator: np.random.Generator) -> Table:

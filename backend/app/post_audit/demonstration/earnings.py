@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 
-from app.post_audit.demonstration.suppliers import Directory
 from app.post_audit.demonstration.tables import HOUR, MINUTE, NOW, Ints, Label, Table, iso, iso_all, table
 from app.post_audit.demonstration.traffic import Claims
 from app.post_audit.demonstration.vocabulary import FIRST_NAMES, SURNAMES
@@ -38,7 +37,7 @@ class Earnings:
     labels: tuple[Label, ...]
 
 
-def make_earnings(directory: Directory, claims: Claims, seed: int) -> Earnings:
+def make_earnings(claims: Claims, seed: int) -> Earnings:
     """Let users earn, add up what they have, and put the errors in."""
     generator = np.random.default_rng([seed, 6])
     ledger, user_number, amounts, moments = _ledger(claims, generator)
@@ -46,7 +45,8 @@ def make_earnings(directory: Directory, claims: Claims, seed: int) -> Earnings:
     reached = np.zeros(len(claims.user), dtype=np.int64)
     np.maximum.at(reached, user_number, moments)
     ranked = sorted(
-        np.flatnonzero(totals > 0).tolist(), key=lambda user: (-totals[user], reached[user], claims.user[user])
+        np.flatnonzero(totals > 0).tolist(),
+        key=lambda user: (-totals[user], reached[user], claims.user[user]),
     )
     names = [
         f"{FIRST_NAMES[int(first)]} {SURNAMES[int(last)][0]}."
@@ -63,9 +63,7 @@ def make_earnings(directory: Directory, claims: Claims, seed: int) -> Earnings:
     shown[one], shown[other] = shown[other], shown[one]
     del shown[left_out]
 
-    rows = [
-        (claims.user[user], names[user], total, iso(int(reached[user]))) for user, total in shown.items()
-    ]
+    rows = [(claims.user[user], names[user], total, iso(int(reached[user]))) for user, total in shown.items()]
     rows.append((_PHANTOM_USER, "Kabir W.", _PHANTOM_PAISE, iso(NOW - 31 * HOUR)))
     swapped = "two users' totals stand in each other's place"
     labels = [

@@ -107,7 +107,13 @@ _LOOK_ALIKES: Final = (
 )
 """Real businesses whose names a rule on words would take. The seventh has its mail at example.com."""
 
-_NUMBERED_NAMES: Final = ("Mock Supplier {}", "Test Vendor {}", "Supplier_{:04d}", "Dummy Company {}", "Test Company {:03d}")
+_NUMBERED_NAMES: Final = (
+    "Mock Supplier {}",
+    "Test Vendor {}",
+    "Supplier_{:04d}",
+    "Dummy Company {}",
+    "Test Company {:03d}",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +244,9 @@ def _with_slips(real: list[Supplier], generator: np.random.Generator) -> list[Su
         if city < _OTHER_CITY:
             changed = replace(changed, city=CITIES[others[place]].name)
         if phone < _NO_MOBILE:
-            no_mobile = "9.1E+11" if phone < _MANGLED else f"+91 4{place % 10_000:04d} {one.created_at % 100_000:05d}"
+            no_mobile = (
+                "9.1E+11" if phone < _MANGLED else f"+91 4{place % 10_000:04d} {one.created_at % 100_000:05d}"
+            )
             changed = replace(changed, phone=no_mobile)
         if one.gstin and one.gstin[8] != one.gstin[9] and number < _MISTYPED_SHARE:
             typed = one.gstin[:8] + one.gstin[9] + one.gstin[8] + one.gstin[10:]

@@ -68,9 +68,7 @@ class Label:
 
 def table(relation: str, columns: Mapping[str, Sequence[Cell]]) -> Table:
     """Put columns of one length side by side."""
-    return Table(
-        relation=relation, columns=tuple(columns), rows=tuple(zip(*columns.values(), strict=True))
-    )
+    return Table(relation=relation, columns=tuple(columns), rows=tuple(zip(*columns.values(), strict=True)))
 
 
 def iso_all(moments: Ints) -> list[str]:

@@ -10,7 +10,7 @@ demand grows from day to day until today's is near its quota; WhatsApp has room.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,7 +29,18 @@ from app.post_audit.demonstration.tables import (
     table,
 )
 
-__all__ = ["QUOTAS", "TRUE_RATES", "VARIANTS", "WINNER", "Claims", "Invites", "make_claims", "make_invites", "make_opt_outs", "make_sends"]
+__all__ = [
+    "QUOTAS",
+    "TRUE_RATES",
+    "VARIANTS",
+    "WINNER",
+    "Claims",
+    "Invites",
+    "make_claims",
+    "make_invites",
+    "make_opt_outs",
+    "make_sends",
+]
 
 VARIANTS: Final = ("variant_a", "variant_b")
 TRUE_RATES: Final = (0.040, 0.060)
@@ -60,11 +71,11 @@ _SENDING_HOURS: Final = np.array(
 )
 _PROMOTIONAL_HOURS: Final = np.where((np.arange(24) >= 10) & (np.arange(24) < 21), _SENDING_HOURS, 0.0)  # noqa: PLR2004 - hours
 
-_SMS_A_DAY: Final = (11_600, 14_300, 17_900)
+_SMS_A_DAY: Final = (9_600, 11_900, 15_100)
 """Messages a whole day: two days ago, yesterday, today. Most of today's are sent by 18:00."""
 
-_WHATSAPP_A_DAY: Final = (10_900, 11_300, 11_800)
-_LONG_SMS: Final = 0.12
+_WHATSAPP_A_DAY: Final = (5_300, 5_700, 6_200)
+_LONG_SMS: Final = 0.35
 """So many take two segments: in Hindi's own letters only 70 characters fit into one."""
 
 _WAITING: Final[Mapping[str, int]] = {"sms": 140, "whatsapp": 60}
@@ -79,6 +90,17 @@ class Invites:
     sent_at: Ints
     by_sms: NDArray[np.bool_]
     table: Table
+
+    def by(self, channel: str) -> Invites:
+        """Give those of one channel."""
+        which = self.by_sms == (channel == "sms")
+        return replace(
+            self,
+            supplier=self.supplier[which],
+            variant=self.variant[which],
+            sent_at=self.sent_at[which],
+            by_sms=self.by_sms[which],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +120,9 @@ def _midnight(days_ago: int) -> int:
     return (NOW + IST_OFFSET) // DAY * DAY - IST_OFFSET - days_ago * DAY
 
 
-def _within_day(generator: np.random.Generator, midnight: int, number: int, hours: NDArray[np.float64]) -> Ints:
+def _within_day(
+    generator: np.random.Generator, midnight: int, number: int, hours: NDArray[np.float64]
+) -> Ints:
     """Draw moments of one day by the weights of its hours."""
     hour = generator.choice(24, number, p=hours / hours.sum())
     moments: Ints = midnight + hour * HOUR + generator.integers(0, HOUR, number)
@@ -154,13 +178,17 @@ def make_claims(directory: Directory, invites: Invites, seed: int) -> Claims:
     began = NOW - EXPERIMENT_DAYS * DAY
     created = np.array([one.created_at for one in directory.suppliers], dtype=np.int64)
     listed = np.flatnonzero(created < began - DAY) + 1
-    former = generator.permutation(np.setdiff1d(listed, invites.supplier))[:_FORMER_CLAIMS]
+    # Behind an invented supplier is nobody who would claim it; those that are claimed were meant for that.
+    nobody = [number for number, one in enumerate(directory.suppliers, start=1) if one.is_fake]
+    free = np.setdiff1d(np.setdiff1d(listed, invites.supplier), nobody)
+    former = generator.permutation(free)[:_FORMER_CLAIMS]
     former = np.union1d(former, list(directory.planted(CLAIMED_FAKE)))
     since = np.maximum(created[former - 1], began - _FORMER_DAYS * DAY)
     former_at = since + (generator.random(len(former)) * (began - since)).astype(np.int64)
 
     rates = np.array(TRUE_RATES)[invites.variant]
     converts = generator.random(len(rates)) < rates / (1 - _REJECTED_SHARE)
+    converts &= ~np.isin(invites.supplier, nobody)
     medians = np.array(_CLAIM_HOURS)[invites.variant[converts]]
     hours = medians * np.exp(_CLAIM_SPREAD * generator.standard_normal(int(converts.sum())))
     invited_at = invites.sent_at[converts] + (hours * HOUR).astype(np.int64)
@@ -230,8 +258,9 @@ def make_opt_outs(invites: Invites, seed: int) -> Table:
 def make_sends(directory: Directory, invites: Invites, seed: int) -> Table:
     """Write the log: the invites of these days, alerts of inquiries, one-time passwords, and what waits."""
     generator = np.random.default_rng([seed, 5])
+    suppliers = len(directory.suppliers)
     parts = [
-        _sent(generator, directory, invites, channel, days_ago, number)
+        (*_sent(generator, suppliers, invites.by(channel), _midnight(days_ago), number), channel == "sms")
         for channel, numbers in (("sms", _SMS_A_DAY), ("whatsapp", _WHATSAPP_A_DAY))
         for days_ago, number in zip((2, 1, 0), numbers, strict=True)
     ]
@@ -250,7 +279,7 @@ def make_sends(directory: Directory, invites: Invites, seed: int) -> Table:
 
     waiting = [channel for channel, count in _WAITING.items() for _ in range(count)]
     waits_since = NOW - generator.integers(1_000, 12 * MINUTE, len(waiting))
-    waits_for = generator.integers(1, len(directory.suppliers) + 1, len(waiting))
+    waits_for = generator.integers(1, suppliers + 1, len(waiting))
     return table(
         "public.invites_sent",
         {
@@ -269,24 +298,15 @@ def make_sends(directory: Directory, invites: Invites, seed: int) -> Table:
 
 
 def _sent(
-    generator: np.random.Generator,
-    directory: Directory,
-    invites: Invites,
-    channel: str,
-    days_ago: int,
-    number: int,
-) -> tuple[Ints, Ints, NDArray[np.bool_], bool]:
-    """Give one channel's messages of one day: to whom, when, whether an invite, and whether by SMS."""
-    midnight = _midnight(days_ago)
-    is_sms = channel == "sms"
-    of_day = (
-        (invites.sent_at >= midnight) & (invites.sent_at < midnight + DAY) & (invites.by_sms == is_sms)
-    )
+    generator: np.random.Generator, suppliers: int, invites: Invites, midnight: int, number: int
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Give the messages of one day: to whom, when, and whether an invite; all of `invites` are of that channel."""
+    of_day = (invites.sent_at >= midnight) & (invites.sent_at < midnight + DAY)
     others = _within_day(generator, midnight, number - int(of_day.sum()), _SENDING_HOURS)
     others = others[others <= NOW]
     # Suppliers that are listed longer hear more often.
-    to_whom = (generator.random(len(others)) ** 1.5 * len(directory.suppliers)).astype(np.int64) + 1
+    to_whom = (generator.random(len(others)) ** 1.5 * suppliers).astype(np.int64) + 1
     supplier = np.concatenate([invites.supplier[of_day], to_whom])
     moments = np.concatenate([invites.sent_at[of_day], others])
     is_invite = np.concatenate([np.ones(int(of_day.sum()), bool), np.zeros(len(others), bool)])
-    return supplier, moments, is_invite, is_sms
+    return supplier, moments, is_invite

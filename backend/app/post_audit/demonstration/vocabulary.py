@@ -38,6 +38,10 @@ def _cities(state: str, code: str, names: Mapping[str, int]) -> tuple[City, ...]
     return tuple(City(name=name, state=state, code=code, weight=weight) for name, weight in names.items())
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 CITIES: Final = (
     *_cities("Maharashtra", "27", {"Mumbai": 15, "Pune": 12, "Nagpur": 4, "Nashik": 4, "Kolhapur": 3}),
     *_cities("Gujarat", "24", {"Ahmedabad": 11, "Surat": 10, "Rajkot": 8, "Vadodara": 5, "Jamnagar": 3}),
@@ -61,24 +65,25 @@ CITIES: Final = (
     *_cities("Uttarakhand", "05", {"Dehradun": 1, "Haridwar": 1}),
 )
 
-NAME_STARTS: Final = tuple(
+NAME_STARTS: Final = _words(
     "Adi Anu Aru Bhavi Charu Dhani Dhruvi Eka Gauri Hari Indu Jaya Kama Kani Kiru Lali Madhu Mali Meru Mitra"
-    " Nava Nila Ojas Pari Prabhu Ratna Rishi Rudra Sami Sanu Shanti Sindhu Suvi Tara Teju Udaya Vara Vedi Vinu Yashi".split()
+    " Nava Nila Ojas Pari Prabhu Ratna Rishi Rudra Sami Sanu Shanti Sindhu Suvi Tara Teju Udaya Vara Vedi"
+    " Vinu Yashi"
 )
-NAME_ENDS: Final = tuple(
+NAME_ENDS: Final = _words(
     "bandh chandra dhara gandh hans jyot kund lekh mala mukh nath nidhi pal patra priya pushp rath sagar shikhar"
-    " sutra tirth vahini valli van vardhan vrat yantra".split()
+    " sutra tirth vahini valli van vardhan vrat yantra"
 )
 HONORIFICS: Final = ("Shree", "Sri", "Om", "New", "Jai", "Maa")
-SURNAMES: Final = tuple(
+SURNAMES: Final = _words(
     "Agnihotri Bhagat Chaudhari Dalvi Deshpande Dubey Gaikwad Gokhale Gowda Hegde Iyengar Jadhav Joshi Kamath"
     " Kulkarni Lobo Menon Mishra Naidu Nambiar Oza Pandya Parmar Pillai Rathore Reddy Saini Sethi Shetty Solanki"
-    " Thakkar Tiwari Trivedi Vaidya Varghese Wadhwa Yadav".split()
+    " Thakkar Tiwari Trivedi Vaidya Varghese Wadhwa Yadav"
 )
-FIRST_NAMES: Final = tuple(
+FIRST_NAMES: Final = _words(
     "Aarti Abhay Alok Ananya Anil Bhavna Chetan Deepa Dinesh Farida Gaurav Harpreet Imran Jyoti Kavita Kiran"
     " Lakshmi Mahesh Manoj Meera Nasreen Nikhil Pooja Prakash Rekha Rohan Sandeep Shabnam Sunita Suresh Tanvi"
-    " Usha Vikram Yogesh Zubin".split()
+    " Usha Vikram Yogesh Zubin"
 )
 LEGAL_FORMS: Final[Mapping[str, tuple[str, int]]] = {
     # what it is written as: the letter of its kind in a tax number, how common it is beside the others

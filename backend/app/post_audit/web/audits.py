@@ -67,7 +67,7 @@ class ReceivedAudit(BaseModel):
         status.HTTP_200_OK: {"description": "The same content is known already", "model": ReceivedAudit}
     },
 )
-async def receive_audit(
+async def receive_audit(  # noqa: PLR0913, PLR0917 - FastAPI reads the parameters of the address here
     request: Request,
     response: Response,
     database: DatabaseOfRequest,

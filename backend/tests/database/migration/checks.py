@@ -30,7 +30,8 @@ WITH ours AS (
     pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Post-Audit Protocol: %%'
     -- a sequence of a table of ours
     OR EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
-      AND d.deptype IN ('a', 'i') AND pg_catalog.obj_description(d.refobjid, 'pg_class') LIKE 'Post-Audit Protocol: %%')))
+      AND d.deptype IN ('a', 'i')
+      AND pg_catalog.obj_description(d.refobjid, 'pg_class') LIKE 'Post-Audit Protocol: %%')))
 ), functions AS (
   SELECT p.*, n.nspname, p.oid::regprocedure::text AS full_name, n.nspname = 'public' AS is_public
   FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
@@ -52,7 +53,8 @@ _QUERIES: Final[dict[str, str]] = {
         SELECT format('%%s is %%s', full_name, provolatile) FROM functions
         WHERE is_public AND provolatile <> CASE WHEN proname LIKE 'post\\_audit\\_read\\_%%' THEN 's' ELSE 'v' END""",
     "has no overloads": """
-        SELECT string_agg(full_name, ', ' ORDER BY full_name) FROM functions GROUP BY nspname, proname HAVING count(*) > 1""",
+        SELECT string_agg(full_name, ', ' ORDER BY full_name) FROM functions
+        GROUP BY nspname, proname HAVING count(*) > 1""",
     "runs with the rights of its caller": """
         SELECT full_name FROM functions WHERE prosecdef""",
     "names all its arguments": """
@@ -77,15 +79,18 @@ _QUERIES: Final[dict[str, str]] = {
     "lets in the service alone": """
         SELECT format('%%s: %%s for %%s', p.polrelid::regclass, p.polname, r.role) FROM ours
         JOIN pg_catalog.pg_policy AS p ON p.polrelid = ours.oid
-        CROSS JOIN LATERAL (SELECT CASE x WHEN 0 THEN 'PUBLIC' ELSE x::regrole::text END AS role FROM unnest(p.polroles) AS x) AS r
+        CROSS JOIN LATERAL (
+          SELECT CASE x WHEN 0 THEN 'PUBLIC' ELSE x::regrole::text END AS role FROM unnest(p.polroles) AS x) AS r
         WHERE r.role <> %(service)s""",
     "belongs to the service alone": """
-        SELECT format('%%s: %%s for %%s', o.full_name, a.privilege_type, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+        SELECT format('%%s: %%s for %%s', o.full_name, a.privilege_type,
+          CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
         FROM ours AS o CROSS JOIN LATERAL aclexplode(coalesce(o.relacl,
           acldefault(CASE o.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", o.relowner))) AS a
         WHERE a.grantee NOT IN (o.relowner, %(service)s::regrole)
         UNION ALL
-        SELECT format('schema post_audit: %%s for %%s', a.privilege_type, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+        SELECT format('schema post_audit: %%s for %%s', a.privilege_type,
+          CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
         FROM pg_catalog.pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
         WHERE n.nspname = 'post_audit' AND a.grantee NOT IN (n.nspowner, %(service)s::regrole)""",
     "can be used by the service": """
@@ -93,14 +98,18 @@ _QUERIES: Final[dict[str, str]] = {
         CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
         WHERE o.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege(%(service)s, o.oid, p.privilege)""",
     "shows each caller only its own rows": """
-        SELECT full_name FROM ours WHERE relkind = 'v' AND NOT coalesce(reloptions, '{}') && ARRAY['security_invoker=true', 'security_invoker=on']""",
+        SELECT full_name FROM ours WHERE relkind = 'v'
+        AND NOT coalesce(reloptions, '{}') && ARRAY['security_invoker=true', 'security_invoker=on']""",
     "has an index under each foreign key": """
-        SELECT format('%%s: %%s', o.full_name, c.conname) FROM ours AS o JOIN pg_catalog.pg_constraint AS c ON c.conrelid = o.oid
+        SELECT format('%%s: %%s', o.full_name, c.conname)
+        FROM ours AS o JOIN pg_catalog.pg_constraint AS c ON c.conrelid = o.oid
         WHERE c.contype = 'f' AND NOT EXISTS (
           SELECT FROM pg_catalog.pg_index AS i
-          WHERE i.indrelid = c.conrelid AND i.indisvalid AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey
+          WHERE i.indrelid = c.conrelid AND i.indisvalid
+            AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] @> c.conkey
             -- what leaves out nothing but nulls serves as well
-            AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = (SELECT format('(%%I IS NOT NULL)', a.attname)
+            AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) = (
+              SELECT format('(%%I IS NOT NULL)', a.attname)
               FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.conrelid AND ARRAY[a.attnum] = c.conkey)))""",
     "has each index once": """
         SELECT format('%%s serves what %%s does', a.indexrelid::regclass, b.indexrelid::regclass)

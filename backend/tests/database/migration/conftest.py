@@ -17,17 +17,21 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from tests.support import supabase
 
 from app.post_audit.db import binaries
 from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
+from tests.support import supabase
 
 MIGRATION: Final = (
     Path(__file__).resolve().parents[4] / "supabase/migrations/20251109_post_audit_protocol.sql"
 )
 VISITOR: Final = "website_visitor"
+STRANGER: Final = "stranger"
 BASE: Final = "base"
 MIGRATED: Final = "migrated"
+
+# Where the version and the roles make no difference, these two stand for all four.
+TWO_OF_THEM: Final = pytest.mark.parametrize("place", ["18", "15-supabase"], indirect=True)
 
 _numbers = itertools.count(1)
 
@@ -81,7 +85,17 @@ def psql(conninfo: str, file: Path = MIGRATION) -> subprocess.CompletedProcess[s
         pytest.skip("psql is not installed")
     parts = conninfo_to_dict(conninfo)
     return subprocess.run(
-        [program, "-v", "ON_ERROR_STOP=1", "-U", str(parts["user"]), "-d", str(parts["dbname"]), "-f", str(file)],
+        [
+            program,
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            str(parts["user"]),
+            "-d",
+            str(parts["dbname"]),
+            "-f",
+            str(file),
+        ],
         env={
             "PATH": os.defpath,
             "PGHOST": str(parts["host"]),
@@ -122,6 +136,9 @@ class Servers:
         else:
             with psycopg.connect(admin, autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(VISITOR)))
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(STRANGER)))
+            connection.execute(sql.SQL("GRANT {} TO postgres").format(sql.Identifier(STRANGER)))
         applied = psql(place.database(MIGRATED, BASE))
         assert applied.returncode == 0, applied.stderr
         return place

@@ -55,7 +55,11 @@ def _starts_here(words: list[str], place: int) -> bool:
         return words[place + 1 : place + 2] == ["FROM"]
     following = words[place + 1 : place + _UP_TO_SET]
     # neither ON CONFLICT DO UPDATE SET, which writes one row, nor SELECT ... FOR UPDATE, GRANT UPDATE
-    return words[place] == "UPDATE" and "SET" in following[1:] and not {";", ","} & set(following[: following.index("SET")])
+    return (
+        words[place] == "UPDATE"
+        and "SET" in following[1:]
+        and not {";", ","} & set(following[: following.index("SET")])
+    )
 
 
 def _has_where(words: list[str], place: int) -> bool:

@@ -13,17 +13,17 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
-from tests.database.migration.conftest import MIGRATED, Place
-from tests.support import decisions
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.errors import PermissionRefused
+from tests.database.migration.conftest import MIGRATED, Place
+from tests.support import decisions
 
 pytestmark = pytest.mark.database
 
 RELATIONS = r"""
 SELECT c.relkind::text, n.nspname, c.relname,
-  (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.attgenerated = '' ORDER BY a.attnum LIMIT 1)
+  (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum = 1)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'S') AND (n.nspname = 'post_audit' OR n.nspname = 'public')
 ORDER BY 2, 3
@@ -31,7 +31,8 @@ ORDER BY 2, 3
 FUNCTIONS = r"""
 SELECT n.nspname, p.proname, ARRAY(SELECT format_type(t, NULL) FROM unnest(p.proargtypes::oid[]) AS t)
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-WHERE (n.nspname = 'post_audit' OR (n.nspname = 'public' AND p.proname LIKE 'post\_audit\_%')) AND p.prorettype <> 'trigger'::regtype
+WHERE (n.nspname = 'post_audit' OR (n.nspname = 'public' AND p.proname LIKE 'post\_audit\_%'))
+  AND p.prorettype <> 'trigger'::regtype
 ORDER BY 1, 2
 """
 
@@ -47,7 +48,7 @@ def conninfo(place: Place) -> Iterator[str]:
         yield made
 
 
-def refused(connection: psycopg.Connection, role: str, statement: sql.Composable) -> bool:
+def refused(connection: psycopg.Connection, role: str, statement: sql.SQL | sql.Composed) -> bool:
     with connection.transaction(force_rollback=True):
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
         try:
@@ -63,7 +64,10 @@ def test_no_outsider_reaches_a_table(place: Place, conninfo: str) -> None:
         relations = connection.execute(RELATIONS).fetchall()
         assert {kind for kind, *_ in relations} == {"r", "v", "S"}
         for kind, schema, name, column in relations:
-            names = {"name": sql.Identifier(schema, name), "column": sql.Identifier(column or "")}
+            names: dict[str, sql.Composable] = {
+                "name": sql.Identifier(schema, name),
+                "column": sql.Identifier(column or ""),
+            }
             tried = ["SELECT * FROM {name}"]
             if kind == "S":
                 tried += [
@@ -136,7 +140,9 @@ def test_the_service_decides_and_takes_back(service: PsycopgDatabase) -> None:
 
 def test_the_service_reads_every_role(service: PsycopgDatabase, migrated: str) -> None:
     with psycopg.connect(migrated) as connection:
-        bindings = connection.execute("SELECT DISTINCT role FROM post_audit.role_columns ORDER BY role").fetchall()
+        bindings = connection.execute(
+            "SELECT DISTINCT role FROM post_audit.role_columns ORDER BY role"
+        ).fetchall()
     assert len(bindings) == 12
     for (role,) in bindings:
         page: Any = service.call("post_audit_read_columns", role=role, columns=["id"])
@@ -149,7 +155,9 @@ def test_the_service_inserts_into_the_marketplaces_tables(service: PsycopgDataba
     with psycopg.connect(migrated) as connection:
         connection.execute("SET ROLE service_role")
         connection.execute("INSERT INTO public.suppliers (name) VALUES ('Om Traders')")
-        connection.execute("INSERT INTO public.invites_sent (supplier_id, channel) SELECT id, 'sms' FROM public.suppliers")
+        connection.execute(
+            "INSERT INTO public.invites_sent (supplier_id, channel) SELECT id, 'sms' FROM public.suppliers"
+        )
         connection.execute("INSERT INTO public.bugs (title) VALUES ('The map is upside down')")
 
 
@@ -163,7 +171,10 @@ def test_binding_is_for_the_owner(service: PsycopgDatabase, migrated: str) -> No
     }
     with pytest.raises(PermissionRefused) as told:
         service.call("post_audit_apply_binding", **arguments)
-    assert told.value.message == "Only postgres can bind a role, as the owner of schema post_audit; this is service_role."
+    assert (
+        told.value.message
+        == "Only postgres can bind a role, as the owner of schema post_audit; this is service_role."
+    )
     assert "DATABASE_URL" in told.value.cure
     owner = PsycopgDatabase(migrated)
     answer: Any = owner.call("post_audit_apply_binding", **arguments)

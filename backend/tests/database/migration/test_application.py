@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+
 from tests.database.migration import catalogue
-from tests.database.migration.conftest import Place, psql
+from tests.database.migration.conftest import TWO_OF_THEM, Place, psql
 
 pytestmark = pytest.mark.database
 
@@ -56,7 +57,8 @@ def test_what_people_did_meanwhile_stays(migrated: str, apply: Callable[[str], N
         assert catalogue.changes(before, state(migrated)) == {}
     with psycopg.connect(migrated, autocommit=True) as connection:
         modes = connection.execute(
-            "SELECT step, mode, changed_by FROM post_audit.step_modes WHERE step IN ('bugs', 'conversions') ORDER BY step"
+            "SELECT step, mode, changed_by FROM post_audit.step_modes "
+            "WHERE step IN ('bugs', 'conversions') ORDER BY step"
         ).fetchall()
         assert modes == [("bugs", "act", "Asha"), ("conversions", "paused", "Asha")]
         assert connection.execute("SELECT id, name, email FROM post_audit.suppliers").fetchall() == [
@@ -64,6 +66,7 @@ def test_what_people_did_meanwhile_stays(migrated: str, apply: Callable[[str], N
         ]
 
 
+@TWO_OF_THEM
 def test_a_grant_that_the_owner_made_later_stays(
     place: Place, owner: psycopg.Connection, migrated: str, apply: Callable[[str], None]
 ) -> None:
@@ -75,22 +78,25 @@ def test_a_grant_that_the_owner_made_later_stays(
     assert catalogue.changes(before, catalogue.read(owner)) == {}
 
 
+@TWO_OF_THEM
 def test_two_at_once_wait_for_each_other(base: str) -> None:
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(psql, [base, base]))
     assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
 
 
-def test_somebody_who_writes_meanwhile_is_not_waited_for(
-    migrated: str, apply: Callable[[str], None]
-) -> None:
+@TWO_OF_THEM
+def test_somebody_who_writes_meanwhile_is_not_waited_for(migrated: str, apply: Callable[[str], None]) -> None:
     with psycopg.connect(migrated) as writer:
         writer.execute("INSERT INTO public.suppliers (name) VALUES ('Nila Textiles')")
-        writer.execute("INSERT INTO public.invites_sent (channel, supplier_id) SELECT 'sms', max(id) FROM public.suppliers")
+        writer.execute(
+            "INSERT INTO public.invites_sent (channel, supplier_id) SELECT 'sms', max(id) FROM public.suppliers"
+        )
         writer.execute("INSERT INTO public.bugs (title) VALUES ('The map is upside down')")
         apply(migrated)
 
 
+@TWO_OF_THEM
 def test_a_newer_schema_is_refused_and_nothing_is_changed(migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as connection:
         connection.execute("UPDATE post_audit.schema_version SET version = 2 WHERE id = 1")
@@ -102,6 +108,7 @@ def test_a_newer_schema_is_refused_and_nothing_is_changed(migrated: str) -> None
         assert catalogue.changes(before, catalogue.read(connection)) == {}
 
 
+@TWO_OF_THEM
 def test_a_lost_relation_is_told_and_does_not_stop_the_migration(migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as connection:
         connection.execute("CREATE TABLE public.firms (id text PRIMARY KEY, name text NOT NULL, mail text)")
@@ -113,9 +120,7 @@ def test_a_lost_relation_is_told_and_does_not_stop_the_migration(migrated: str) 
         done = psql(migrated)
         assert done.returncode == 0
         assert "Role suppliers: The role suppliers needs a column for email" in done.stderr
-        status = connection.execute(
-            "SELECT public.post_audit_read_status() -> 'bindings_needed'"
-        ).fetchone()
+        status = connection.execute("SELECT public.post_audit_read_status() -> 'bindings_needed'").fetchone()
         assert status == (["suppliers"],)
         connection.execute("ALTER TABLE public.firms ADD COLUMN mail text")
         assert psql(migrated).stderr == ""

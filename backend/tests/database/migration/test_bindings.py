@@ -7,17 +7,19 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.database.migration.conftest import MIGRATED, Place
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.errors import InvalidArgument
+from tests.database.migration.conftest import MIGRATED, Place
 
 pytestmark = pytest.mark.database
 
 FIRMS = """
 CREATE SCHEMA shop;
-CREATE TABLE shop.firms (id text PRIMARY KEY, title text NOT NULL, labels text[], address jsonb, founded date, "Mail" text);
-CREATE TABLE shop.money (id bigint PRIMARY KEY, person text, rupees double precision, hundredths numeric(12, 2), at timestamptz);
+CREATE TABLE shop.firms (
+  id text PRIMARY KEY, title text NOT NULL, labels text[], address jsonb, founded date, "Mail" text);
+CREATE TABLE shop.money (
+  id bigint PRIMARY KEY, person text, rupees double precision, hundredths numeric(12, 2), at timestamptz);
 CREATE VIEW shop.all_firms AS SELECT id, title AS name, founded AS created_at FROM shop.firms;
 CREATE SEQUENCE shop.counter;
 INSERT INTO shop.firms VALUES ('a', 'Om Traders', '{}', '{}', '1998-04-01', 'om@traders.example');
@@ -26,9 +28,19 @@ INSERT INTO shop.money VALUES (1, 'Asha', 100.5, 7525, '2025-11-09');
 EARNINGS = {"user_id": "person", "tracked_at": "at"}
 REFUSED: list[tuple[str, str, object, str]] = [
     ("suppliers", "shop.firms", {}, "needs a column for name, and shop.firms has no column named name"),
-    ("suppliers", "shop.firms", {"name": "headline"}, "for name, and shop.firms has no column named headline"),
+    (
+        "suppliers",
+        "shop.firms",
+        {"name": "headline"},
+        "for name, and shop.firms has no column named headline",
+    ),
     ("suppliers", "shop.firms", {"name": "title", "email": "mail"}, "for email, .* no column named mail"),
-    ("suppliers", "shop.firms", {"name": "title", "city": "address"}, "shop.firms.address as city: its type is jsonb"),
+    (
+        "suppliers",
+        "shop.firms",
+        {"name": "title", "city": "address"},
+        "shop.firms.address as city: its type is jsonb",
+    ),
     ("suppliers", "shop.firms", {"name": "labels"}, r"shop.firms.labels as name: its type is text\[\]"),
     ("suppliers", "shop.firms", {"name": "title", "created_at": "title"}, "shop.firms.title as created_at"),
     ("suppliers", "shop.firms", {"name": "title", "colour": "title"}, "suppliers has no column named colour"),
@@ -48,8 +60,18 @@ REFUSED: list[tuple[str, str, object, str]] = [
     ("sellers", "shop.firms", {}, "no role named sellers"),
     ("sellers", "shop.firms", {"name": "title"}, "no role named sellers"),
     # a slip in the unit would make amounts a hundred times too small
-    ("earnings", "shop.money", EARNINGS | {"amount_paise": {"column": "rupees", "unit": "rupee"}}, "amount_paise .* unit rupee"),
-    ("earnings", "shop.money", EARNINGS | {"amount_paise": {"column": "rupees", "units": "rupees"}}, "column for amount_paise"),
+    (
+        "earnings",
+        "shop.money",
+        EARNINGS | {"amount_paise": {"column": "rupees", "unit": "rupee"}},
+        "amount_paise .* unit rupee",
+    ),
+    (
+        "earnings",
+        "shop.money",
+        EARNINGS | {"amount_paise": {"column": "rupees", "units": "rupees"}},
+        "column for amount_paise",
+    ),
     (
         "earnings",
         "shop.money",
@@ -81,11 +103,13 @@ def bind(database: PsycopgDatabase, role: str, relation: str, columns: object) -
     )
 
 
-@pytest.mark.parametrize(("role", "relation", "columns", "said"), REFUSED)
+@pytest.mark.parametrize("wrong", REFUSED)
 def test_a_wrong_mapping_is_refused(
-    database: PsycopgDatabase, conninfo: str, role: str, relation: str, columns: object, said: str
+    database: PsycopgDatabase, conninfo: str, wrong: tuple[str, str, object, str]
 ) -> None:
-    bindings = "SELECT b.*, v.oid FROM post_audit.bindings AS b LEFT JOIN pg_class AS v ON v.oid = to_regclass('post_audit.' || b.role)"
+    role, relation, columns, said = wrong
+    bindings = """SELECT b.*, v.oid FROM post_audit.bindings AS b
+        LEFT JOIN pg_class AS v ON v.oid = to_regclass('post_audit.' || b.role)"""
     with psycopg.connect(conninfo) as connection:
         before = connection.execute(bindings).fetchall()
         with pytest.raises(InvalidArgument, match=said):

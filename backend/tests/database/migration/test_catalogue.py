@@ -7,9 +7,10 @@ from typing import Final
 
 import psycopg
 import pytest
+
 from tests.database.migration import catalogue
-from tests.database.migration.conftest import BASE, Place
-from tests.database.migration.test_foreign_tables import FOREIGN, STRANGER
+from tests.database.migration.conftest import STRANGER, TWO_OF_THEM, Place
+from tests.database.migration.test_foreign_tables import marketplace
 
 pytestmark = pytest.mark.database
 
@@ -57,17 +58,13 @@ HARM: Final = [
 @pytest.fixture(scope="module")
 def foreign(place: Place) -> Iterator[psycopg.Connection]:
     """A database with somebody else's tables, in which nothing is kept."""
-    with place.scratch(BASE) as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(FOREIGN.read_text().format(reader=place.outsiders[0], stranger=STRANGER).encode())
-        if place.is_supabase:
-            connection.execute(f"GRANT {STRANGER} TO postgres")
-            connection.execute(f"GRANT CREATE ON SCHEMA public TO {STRANGER}")
+    with marketplace(place) as conninfo, psycopg.connect(conninfo, autocommit=True) as connection:
+        # who is given a table has to be allowed to make one there
+        connection.execute(f"GRANT CREATE ON SCHEMA public TO {STRANGER}")
         yield connection
-    with psycopg.connect(place.admin, autocommit=True) as connection:
-        connection.execute(f"DROP ROLE {STRANGER}")
 
 
-@pytest.mark.parametrize("place", ["18", "15-supabase"], indirect=True)
+@TWO_OF_THEM
 @pytest.mark.parametrize("harm", HARM)
 def test_a_change_is_seen(place: Place, foreign: psycopg.Connection, harm: str) -> None:
     before = catalogue.read(foreign) | catalogue.rows(foreign)

@@ -8,8 +8,9 @@ from typing import Final
 
 import psycopg
 import pytest
+
 from tests.database.migration import checks
-from tests.database.migration.conftest import MIGRATED, Place
+from tests.database.migration.conftest import MIGRATED, TWO_OF_THEM, Place
 
 pytestmark = pytest.mark.database
 
@@ -88,12 +89,14 @@ def test_a_fault_against_every_rule_is_planted() -> None:
     assert ON_EVERY_SERVER.keys() | ON_SUPABASE.keys() == checks.RULES.keys()
 
 
+@TWO_OF_THEM
 def test_python_calls_what_is_there(owner: psycopg.Connection) -> None:
     files = sorted(APPLICATION.rglob("*.py"))
     assert len(files) > 20
     assert list(checks.calls_that_do_not_fit(files, checks.signatures(owner))) == []
 
 
+@TWO_OF_THEM
 def test_a_call_that_does_not_fit_is_found(owner: psycopg.Connection, tmp_path: Path) -> None:
     file = tmp_path / "planted.py"
     file.write_text(

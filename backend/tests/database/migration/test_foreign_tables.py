@@ -6,6 +6,7 @@ Their roles wait for a binding; a step that needs one says which.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,53 +14,38 @@ from typing import Any, Final
 import psycopg
 import pytest
 from psycopg import sql
-from tests.database.migration import catalogue
-from tests.database.migration.conftest import BASE, Place
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.errors import BindingNeeded
+from tests.database.migration import catalogue
+from tests.database.migration.conftest import BASE, Place, psql
 
 pytestmark = pytest.mark.database
 
 FOREIGN: Final = Path(__file__).with_name("foreign.sql")
-STRANGER: Final = "stranger"
 NOW: Final = datetime(2025, 11, 9, 12, tzinfo=UTC)
 
-PRISMA: Final = """
-CREATE TYPE "ClaimState" AS ENUM ('UNCLAIMED', 'CLAIMED');
-CREATE TABLE public."Supplier" (
-  "id" text PRIMARY KEY, "companyName" text NOT NULL, "contactEmail" text, "claimState" "ClaimState" NOT NULL DEFAULT 'UNCLAIMED',
-  "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP);
-CREATE TABLE public."Earning" (
-  "id" text PRIMARY KEY, "userId" text NOT NULL, "supplierId" text REFERENCES public."Supplier", "amountRupees" double precision NOT NULL,
-  "trackedAt" timestamp(3) NOT NULL);
-INSERT INTO public."Supplier" VALUES ('clx1', 'Shree Pumps', 'office@shreepumps.example', 'CLAIMED', '2025-10-31 18:30:00.123'),
-  ('clx2', 'Kaveri Steel', NULL, DEFAULT, '2025-11-01 00:00');
-INSERT INTO public."Earning" VALUES ('e1', 'u1', 'clx1', 1842500.1, '2025-11-01 06:00'), ('e2', 'u2', 'clx2', 0.29, '2025-11-01 06:00'),
-  ('e3', 'u1', NULL, -250, '2025-11-02 06:00');
-"""
+PRISMA: Final = Path(__file__).with_name("prisma.sql")
 
 
-@pytest.fixture
-def foreign(place: Place) -> Iterator[str]:
+@contextmanager
+def marketplace(place: Place) -> Iterator[str]:
     """A database with somebody else's tables and without the migration."""
     with place.scratch(BASE) as conninfo:
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            script = FOREIGN.read_text().format(reader=place.outsiders[0], stranger=STRANGER)
-            connection.execute(script.encode())
+            connection.execute(FOREIGN.read_text().format(reader=place.outsiders[0]).encode())
         yield conninfo
-    with psycopg.connect(place.admin, autocommit=True) as connection:
-        connection.execute(f"DROP ROLE {STRANGER}")
 
 
-@pytest.fixture
-def applied(foreign: str, apply: Callable[[str], None]) -> str:
-    """The same with the migration."""
-    apply(foreign)
-    return foreign
+@pytest.fixture(scope="module")
+def applied(place: Place) -> Iterator[str]:
+    """Such a database with the migration."""
+    with marketplace(place) as conninfo:
+        assert psql(conninfo).returncode == 0
+        yield conninfo
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(applied: str) -> Iterator[PsycopgDatabase]:
     opened = PsycopgDatabase(applied)
     yield opened
@@ -80,8 +66,8 @@ def what_the_reader_sees(conninfo: str, role: str) -> list[Any]:
         ]
 
 
-def test_nothing_of_theirs_changes(place: Place, foreign: str, apply: Callable[[str], None]) -> None:
-    with psycopg.connect(foreign, autocommit=True) as connection:
+def test_nothing_of_theirs_changes(place: Place, apply: Callable[[str], None]) -> None:
+    with marketplace(place) as foreign, psycopg.connect(foreign, autocommit=True) as connection:
         before = catalogue.read(connection)
         content = catalogue.rows(connection)
         seen = what_the_reader_sees(foreign, place.outsiders[0])
@@ -92,9 +78,12 @@ def test_nothing_of_theirs_changes(place: Place, foreign: str, apply: Callable[[
             after = catalogue.read(connection)
             assert catalogue.changes(before, after, may_grow=True) == {}
             # and nothing new hangs on what is theirs: no trigger, index, key, policy
-            assert catalogue.changes(
-                catalogue.belonging_to(before, theirs), catalogue.belonging_to(after, theirs)
-            ) == {}
+            assert (
+                catalogue.changes(
+                    catalogue.belonging_to(before, theirs), catalogue.belonging_to(after, theirs)
+                )
+                == {}
+            )
             assert catalogue.changes(content, catalogue.rows(connection), may_grow=True) == {}
             assert what_the_reader_sees(foreign, place.outsiders[0]) == seen
 
@@ -126,13 +115,18 @@ def test_a_step_that_needs_none_of_them_works(database: PsycopgDatabase) -> None
 
 
 def bind(database: PsycopgDatabase, role: str, relation: str, columns: dict[str, Any]) -> Any:  # noqa: ANN401
-    return database.call("post_audit_apply_binding", role=role, relation=relation, columns=columns, actor="Asha")
+    return database.call(
+        "post_audit_apply_binding", role=role, relation=relation, columns=columns, actor="Asha"
+    )
 
 
-def test_theirs_can_be_bound_and_stays_bound(
-    applied: str, database: PsycopgDatabase, apply: Callable[[str], None]
-) -> None:
-    with psycopg.connect(applied, autocommit=True) as connection:
+def test_theirs_can_be_bound_and_stays_bound(place: Place, apply: Callable[[str], None]) -> None:
+    with (
+        marketplace(place) as conninfo,
+        closing(PsycopgDatabase(conninfo)) as database,
+        psycopg.connect(conninfo, autocommit=True) as connection,
+    ):
+        apply(conninfo)
         before = catalogue.read(connection)
         answer = bind(
             database, "suppliers", "public.suppliers", {"name": "company_name", "email": "owner_mail"}
@@ -141,9 +135,12 @@ def test_theirs_can_be_bound_and_stays_bound(
         theirs = {relation for kind, relation, _ in before if relation.startswith("public.")}
         for _ in range(2):
             after = catalogue.read(connection)
-            assert catalogue.changes(
-                catalogue.belonging_to(before, theirs), catalogue.belonging_to(after, theirs)
-            ) == {}
+            assert (
+                catalogue.changes(
+                    catalogue.belonging_to(before, theirs), catalogue.belonging_to(after, theirs)
+                )
+                == {}
+            )
             assert connection.execute(
                 "SELECT name, email, city, created_at FROM post_audit.suppliers ORDER BY id"
             ).fetchall() == [
@@ -152,18 +149,22 @@ def test_theirs_can_be_bound_and_stays_bound(
             ]
             status: Any = database.call("post_audit_read_status")
             assert set(status["bindings_needed"]) == {"bugs", "sends"}
-            apply(applied)
+            apply(conninfo)
         # the view can be written through, so their own triggers see what the protocol does
-        connection.execute("UPDATE post_audit.suppliers SET email = 'k@kaveri.example' WHERE name = 'Kaveri Steel'")
+        connection.execute(
+            "UPDATE post_audit.suppliers SET email = 'k@kaveri.example' WHERE name = 'Kaveri Steel'"
+        )
         assert connection.execute(
             "SELECT owner_mail, contact FROM public.suppliers WHERE company_name = 'Kaveri Steel'"
         ).fetchone() == ("k@kaveri.example", {"seen": True})
 
 
 def test_a_prisma_schema_can_be_bound(migrated: str, apply: Callable[[str], None]) -> None:
-    database = PsycopgDatabase(migrated)
-    with psycopg.connect(migrated, autocommit=True) as connection:
-        connection.execute(PRISMA)
+    with (
+        closing(PsycopgDatabase(migrated)) as database,
+        psycopg.connect(migrated, autocommit=True) as connection,
+    ):
+        connection.execute(PRISMA.read_bytes())
         bind(
             database,
             "suppliers",
@@ -200,7 +201,10 @@ def test_a_prisma_schema_can_be_bound(migrated: str, apply: Callable[[str], None
                 ("clx2", "Kaveri Steel", None, "UNCLAIMED", datetime(2025, 11, 1, tzinfo=UTC)),
             ]
             page: Any = database.call(
-                "post_audit_read_columns", role="earnings", columns=["id", "supplier_id", "amount_paise"], limit=2
+                "post_audit_read_columns",
+                role="earnings",
+                columns=["id", "supplier_id", "amount_paise"],
+                limit=2,
             )
             assert page["columns"] == {
                 "id": ["e1", "e2"],
@@ -212,4 +216,3 @@ def test_a_prisma_schema_can_be_bound(migrated: str, apply: Callable[[str], None
             )
             assert (rest["columns"], rest["next"]) == ({"amount_paise": [-25_000]}, None)
             apply(migrated)
-    database.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+
 from tests.database.migration.conftest import MIGRATION
 from tests.database.migration.statements import Statement, statements
 

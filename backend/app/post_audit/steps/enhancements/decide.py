@@ -31,11 +31,11 @@ FOLLOWS: Final = ReasonCode(
 )
 KEPT: Final = ReasonCode(
     "enhancements.kept",
-    "{name}: {kept} findings are reported again although a person closed their tasks; those stay.",
+    "{name}: {kept} findings are reported again although a person closed them; they stay closed.",
 )
 PARTIAL: Final = ReasonCode(
     "enhancements.partial",
-    "{name}: {errors} errors and {needs_review} unclear entries; not everything was read, so nothing is closed as gone.",
+    "{name}: {errors} errors and {needs_review} unclear entries. Not all was read, so nothing is closed as gone.",
 )
 CLOSES_MOST: Final = ReasonCode(
     "enhancements.closes_most",
@@ -89,7 +89,8 @@ def decide(facts: EnhancementsFacts, policy: EnhancementsPolicy) -> Decision:
             changes=changes,
             messages=tuple(_message(audit) for audit in taken if _is_news(audit)),
             next="To take one back: post-audit undo with this decision's number.",
-            independent=True,
+            # Of several, one that has moved is left out; the only one refuses, and whoever undoes or approves it sees why.
+            independent=len(taken) > 1,
         )
     outcome, headline, reason, advice = _without_audits(facts, policy, is_held=bool(held))
     return Decision(

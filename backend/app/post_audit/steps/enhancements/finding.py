@@ -53,7 +53,7 @@ class Finding:
         return asdict(self)
 
 
-def make_finding(
+def make_finding(  # noqa: PLR0913 - one argument for each thing that a report may say
     *,
     title: str,
     severity: str,

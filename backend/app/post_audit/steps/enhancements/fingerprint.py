@@ -11,6 +11,7 @@ starts with the version of its rule, so that a better rule can tell its own from
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +21,7 @@ _VERSION = "1"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def fingerprint(
+def fingerprint(  # noqa: PLR0913 - one argument for each thing that stays
     *, uid: str = "", rule: str = "", place: str = "", component: str = "", code: str = "", title: str = ""
 ) -> str:
     """Make the fingerprint of a finding: `1:` and 64 hexadecimal digits.
@@ -44,6 +45,7 @@ def normal_words(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
 
 
+@lru_cache(maxsize=4096)  # a file has many findings
 def normal_place(place: str) -> str:
     """Write a path or URL the one way: forward slashes, no `./`, no `file://`; host in lower case, no fragment."""
     text = place.strip().replace("\\", "/")

@@ -174,11 +174,13 @@ def store_audit(
     (first, part), *rest = _parts(audit, limits)
     stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=first))
     for position, following in () if stored.is_known else rest:
-        stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=following, position=position))
+        stored = _stored(
+            database.call("post_audit_apply_audit", **arguments, findings=following, position=position)
+        )
     return stored
 
 
-def import_audit(
+def import_audit(  # noqa: PLR0913 - two may replace what the report says, three are switches
     database: Database,
     audit: ParsedAudit,
     *,

@@ -36,7 +36,7 @@ class EnhancementsPolicy:
     maximum_findings: int = 20_000
     """Different findings of one report. An import is one transaction of two seconds at most; 20,000 take 1.2 s."""
 
-    maximum_reported: int = 50_000
+    maximum_reported: int = 40_000
     """Findings of one report, repeated ones counted. They are held in memory, about 1.5 kB each."""
 
     maximum_errors: int = 100

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from app.post_audit.steps.enhancements.finding import Finding, make_finding
@@ -141,9 +142,7 @@ def _by_field(row: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, l
     for column, field in mapping.items():
         found = _written(row.get(column))
         if found:
-            names = _NAMES[field]
-            bare = _bare(column)
-            values.setdefault(field, []).append((names.index(bare) if bare in names else len(names), found))
+            values.setdefault(field, []).append((_rank(column, field), found))
     return {field: [found for _, found in sorted(pairs)] for field, pairs in values.items()}
 
 
@@ -166,14 +165,22 @@ def _written(value: Any) -> str:  # noqa: ANN401 - a JSON value
     if isinstance(value, dict):
         host, path = text(value.get("host")), text(value.get("path"))
         if host:
-            protocol = text(value.get("protocol"))
-            port = text(value.get("port"))
-            return f"{protocol + '://' if protocol else ''}{host}{':' + port if port else ''}{'/' + path.lstrip('/') if path else ''}"
+            protocol, port = text(value.get("protocol")), text(value.get("port"))
+            beginning = f"{protocol}://{host}" if protocol else host
+            return beginning + (f":{port}" if port else "") + (f"/{path.lstrip('/')}" if path else "")
         return next((found for key in _PLACE_KEYS if (found := text(at(value, key)))), "")
     if isinstance(value, list):
         return ", ".join(found for item in items(value)[:_LISTED] if (found := _written(item)))
     return text(value)
 
 
+@lru_cache(maxsize=1024)
+def _rank(column: str, field: str) -> int:
+    """How much a column is trusted to be its field, the most first."""
+    names, bare = _NAMES[field], _bare(column)
+    return names.index(bare) if bare in names else len(names)
+
+
+@lru_cache(maxsize=1024)
 def _bare(column: str) -> str:
     return re.sub(r"[^a-z0-9]", "", column.casefold())

@@ -16,6 +16,8 @@ _GUESS: Final = 10
 _SAY_FINDINGS: Final = ("findings", "issues", "vulnerabilities", "results", "alerts", "problems")
 """Names that say findings even where the list is empty."""
 _MAY_BE_FINDINGS: Final = ("items", "tasks", "data")
+_SHAPES: Final = 200
+"""Different sets of keys whose meaning is remembered."""
 
 
 def _entries(head: Head) -> Path | None:
@@ -36,13 +38,19 @@ def _detect(head: Head) -> int:
 
 def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     entries = _entries(notes.head) or (ANY,)
+    mappings: dict[tuple[str, ...], dict[str, str]] = {}
     for path, value in walk(stream, [entries], name=notes.name, policy=notes.policy):
         place = "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
         if not isinstance(value, dict):
             notes.fail(place, "not an object")
             continue
-        mapping = mapping_of(value)
-        notes.mapping.update(mapping)
+        names = tuple(value)
+        mapping = mappings.get(names)
+        if mapping is None:
+            mapping = mapping_of(names)
+            if len(mappings) < _SHAPES:
+                mappings[names] = mapping
+            notes.mapping.update(mapping)
         finding = finding_of_row(value, mapping)
         if finding is None:
             notes.fail(place, "no title")

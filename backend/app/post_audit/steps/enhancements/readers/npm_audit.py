@@ -131,7 +131,8 @@ def _advisory(key: str, entry: dict[str, Any]) -> Finding:
     ]
     lines = [
         text(entry.get("overview")),
-        f"Vulnerable versions: {text(entry.get('vulnerable_versions'))}; fixed in: {text(entry.get('patched_versions'))}.",
+        f"Vulnerable versions: {text(entry.get('vulnerable_versions'))}.",
+        f"Fixed in: {text(entry.get('patched_versions'))}.",
         f"Reached through {len(paths)} paths: {', '.join(paths[:10])}." if paths else "",
         text(entry.get("recommendation")),
         text(entry.get("url")),

@@ -223,13 +223,12 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str
         text(rule.get("helpUri")),
         f"Reported by {run.tool}." if run.tool else "",
     ]
-    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
     return make_finding(
         title=_title(message, rule, rule_id),
         severity=_severity(result, rule, helping or message),
         description="\n\n".join(dict.fromkeys(line for line in lines if line)),
         state=_state(result),
-        category=_category(rule_id, tags, message, result, rule, run),
+        category=_category(rule_id, message, result, rule, run),
         location=normal_place(place) or logical,
         component=logical,
         rule=rule_id,
@@ -294,10 +293,9 @@ def _severity(result: dict[str, Any], rule: dict[str, Any], words: str) -> str:
     return severity_of_level(level)
 
 
-def _category(
-    rule_id: str, tags: str, message: str, result: dict[str, Any], rule: dict[str, Any], run: _Run
-) -> str:
+def _category(rule_id: str, message: str, result: dict[str, Any], rule: dict[str, Any], run: _Run) -> str:
     """Guess a category; a result with a CWE or a security score is at least about security."""
+    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
     guessed = category_of(f"{rule_id} {text(rule.get('name'))}", tags, message, run.tool)
     is_secure = at(rule, "properties", "security-severity") is not None or any(
         _CWE.search(words) for words in (tags, rule_id, text(at(result, "properties", "cwe")))
