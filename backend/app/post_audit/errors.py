@@ -14,7 +14,7 @@
         ├── RunLost                   exit 1   PT423: the run belongs to another worker now
         ├── PermissionRefused         exit 1   class 42501, 28, 0L, 0P
         ├── FunctionMissing           exit 1   42883, 42P01, 3F000
-        ├── InvalidArgument           exit 2   class 22, 23, 42703, 42804, P0001
+        ├── InvalidArgument           exit 2   class 22, 23, 42703, 42704, 42804, P0001
         ├── Contention                exit 1   40001, 40P01, 55P03: rolled back, may be repeated
         ├── TookTooLong               exit 1   57014: over the time limit, rolled back
         ├── ConnectionLost            exit 1   class 08, 53, 57P: the outcome is unknown
@@ -186,6 +186,7 @@ _BY_PREFIX: Final[dict[str, tuple[type[DatabaseError], str]]] = {
     "42883": (FunctionMissing, "Apply the migration again: post-audit migrate."),
     "42P01": (FunctionMissing, "Apply the migration again: post-audit migrate."),
     "3F000": (FunctionMissing, "Apply the migration: post-audit migrate."),
+    "42704": (InvalidArgument, ""),
     "42703": (InvalidArgument, ""),
     "42804": (InvalidArgument, ""),
     "22": (InvalidArgument, ""),

@@ -164,8 +164,10 @@ def configure(
         root.addHandler(handler)
     root.setLevel(level)
     # httpx writes whole addresses, and a bot's token is part of one.
-    for noisy in ("httpx", "httpcore", "psycopg.pool"):
+    for noisy in ("httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # The pool tells each of its quiet retries; whoever needed the connection tells it once, with the cure.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     if trouble is not None:
         get_logger(__name__).warning("log.file_unusable", path=str(log_file), why=trouble.strerror)
 

@@ -345,7 +345,6 @@ class TestPlace:
             "There is no database no_such_database",
         )
 
-    @pytest.mark.xfail(reason="the words of the refusal are looked for in the whole text, names included")
     def test_a_database_whose_name_sounds_like_a_role(self, server: str) -> None:
         self.fails(
             make_conninfo(server, dbname="role_play"), DatabaseUnreachable, "There is no database role_play"

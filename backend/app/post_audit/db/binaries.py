@@ -74,9 +74,16 @@ class Account:
 
 
 def run(
-    command: list[str], account: Account | None = None, *, seconds: float
+    command: list[str],
+    account: Account | None = None,
+    *,
+    seconds: float,
+    inherited: tuple[int, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run one program of PostgreSQL with a bare environment, as `account` where root gives one."""
+    """Run one program of PostgreSQL with a bare environment, as `account` where root gives one.
+
+    `inherited` are open files that it and its children keep open, and with them the locks on them.
+    """
     root = os.geteuid() == 0 and account is not None
     return subprocess.run(  # noqa: S603 - the programs that this module found
         command,
@@ -87,6 +94,7 @@ def run(
         check=False,
         timeout=seconds,
         cwd="/",
+        pass_fds=inherited,
         env={"PATH": os.defpath, "LC_ALL": "C"},
         user=account.uid if root and account else None,
         group=account.gid if root and account else None,

@@ -12,18 +12,20 @@ Every function that writes expects its caller to hold start.lock.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from app.post_audit.db.binaries import OWN_DATABASE, Account, Binaries, run, shared_folder
 from app.post_audit.db.state import SERVER_LOCK, give_to_owner, open_lock, take, write_state
-from app.post_audit.errors import ConfigurationError
+from app.post_audit.errors import ConfigurationError, DatabaseUnreachable
 
 __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "settle"]
 
@@ -174,8 +176,28 @@ def _write_secret(path: Path, secret: str, account: Account | None) -> None:
 def initialise(identity: Identity, binaries: Binaries, account: Account | None, password: str) -> None:
     """Make the data folder beside its place and rename it there, so that a half-made one is never used."""
     home = identity.data.parent
-    for leftover in home.glob("data.new-*"):
-        shutil.rmtree(leftover)
+    with open_lock(home / "initdb.lock") as lock:
+        _outlive_former_initdb(lock)
+        for leftover in home.glob("data.new-*"):
+            shutil.rmtree(leftover)
+        _make(identity, binaries, account, password, lock.fileno())
+
+
+def _outlive_former_initdb(lock: io.FileIO) -> None:
+    """Wait for the initdb of a killed user, which still writes into its folder and holds the lock it inherited."""
+    begin, pause = time.monotonic(), 0.01
+    while not take(lock, exclusive=True):
+        if time.monotonic() - begin > _INITDB_SECONDS:
+            raise DatabaseUnreachable(
+                "A former initdb has not ended.", cure="Look for a full or failing disk, then try again."
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.1)
+
+
+def _make(identity: Identity, binaries: Binaries, account: Account | None, password: str, held: int) -> None:
+    """Run initdb; it and its children inherit the lock `held`."""
+    home = identity.data.parent
     unfinished = home / f"data.new-{secrets.token_hex(4)}"
     password_file = home / "password.initdb"
     password_file.unlink(missing_ok=True)
@@ -187,7 +209,10 @@ def initialise(identity: Identity, binaries: Binaries, account: Account | None, 
             if account is not None:
                 os.chown(unfinished, account.uid, account.gid)
             answer = run(
-                _initdb(binaries, unfinished, password_file, locale), account, seconds=_INITDB_SECONDS
+                _initdb(binaries, unfinished, password_file, locale),
+                account,
+                seconds=_INITDB_SECONDS,
+                inherited=(held,),
             )
             failure = answer.stderr.strip() if answer.returncode != 0 else ""
             if answer.returncode == 0:

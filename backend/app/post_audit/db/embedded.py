@@ -256,7 +256,8 @@ class EmbeddedServer:
         try:
             yield
         except OSError as error:
-            where = error.filename or self._directory
+            # a file may be known by its number alone
+            where = error.filename if isinstance(error.filename, str) else self._directory
             cure = {
                 errno.ENOSPC: "Make room on the disk.",
                 errno.EDQUOT: "Make room in your quota of the disk.",

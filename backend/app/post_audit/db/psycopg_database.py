@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,13 @@ CONNECT_TIMEOUT_SECONDS: Final = 4
 # Supabase ends a call after 8 s; every function of ours is built for 2.
 STATEMENT_TIMEOUT_MILLISECONDS: Final = 8_000
 LOCK_TIMEOUT_MILLISECONDS: Final = 4_000
+
+# Names of hosts and databases stand in the same text, so whole phrases are looked for.
+_NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
+_NOT_ACCEPTED = re.compile(
+    r'password authentication failed|role "[^"]*" (does not exist|is not permitted)|no password supplied|pg_hba\.conf'
+    r"|authentication method|authentication failed"
+)
 
 _LIMITS = "SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true)"
 
@@ -102,14 +110,14 @@ def connect(conninfo: str, *, autocommit: bool = True) -> psycopg.Connection:
     except psycopg.OperationalError as error:
         # libpq gives no SQLSTATE for a refused connection; its text is the only sign, in English or not at all.
         text = str(error).lower()
-        if "password" in text or "role" in text or "authentication" in text or "pg_hba" in text:
+        if _NO_DATABASE.search(text):
+            raise DatabaseUnreachable(
+                f"There is no database {place}.", cure="Create it, or correct its name in DATABASE_URL."
+            ) from None
+        if _NOT_ACCEPTED.search(text):
             raise CredentialsRefused(
                 f"The database {place} does not accept this user or password.",
                 cure="Check the user and the password in DATABASE_URL.",
-            ) from None
-        if "does not exist" in text:
-            raise DatabaseUnreachable(
-                f"There is no database {place}.", cure="Create it, or correct its name in DATABASE_URL."
             ) from None
         raise DatabaseUnreachable(
             f"Nobody answers at {place}.",

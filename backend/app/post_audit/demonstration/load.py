@@ -108,9 +108,12 @@ def remove_demonstration(conninfo: str) -> Removed:
 
 
 def obstacle(connection: psycopg.Connection) -> ConfigurationError | InputError | None:
-    """Say why the demonstration cannot be loaded here; None when it can."""
-    kind = _kind(connection)
-    if kind == "demonstration":
+    """Say why the demonstration cannot be loaded here; None when it can.
+
+    Raises `NotMigrated` in a database without the protocol.
+    """
+    _require_migrated(connection)
+    if _kind(connection) == "demonstration":
         return InputError(
             "The demonstration is already loaded.", cure="Take it out first: post-audit demo --remove."
         )
@@ -250,20 +253,24 @@ def _require_name(connection: psycopg.Connection, into: str) -> None:
         )
 
 
-def _kind(connection: psycopg.Connection) -> str:
-    """Say whether the marketplace is live or a demonstration; refuse a database without the protocol."""
+def _require_migrated(connection: psycopg.Connection) -> None:
     row = connection.execute("SELECT to_regclass('post_audit.demonstration_labels') IS NOT NULL").fetchone()
     if row is None or not row[0]:
         raise NotMigrated(
             "The database does not have the tables of the demonstration.",
             cure="Apply the migration: post-audit migrate.",
         )
+
+
+def _kind(connection: psycopg.Connection) -> str:
+    """Say whether the marketplace is live or a demonstration."""
     found = connection.execute("SELECT m.kind FROM post_audit.marketplace AS m").fetchone()
     return str(found[0]) if found is not None else "live"
 
 
 def _lock(connection: psycopg.Connection) -> None:
     """Let nobody begin a run or load meanwhile, and wait for nobody longer than a person would."""
+    _require_migrated(connection)
     connection.execute("SET LOCAL lock_timeout = '4s'")
     connection.execute("SET LOCAL statement_timeout = '60s'")
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('post_audit.begin_run', 0))")

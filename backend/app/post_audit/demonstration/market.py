@@ -196,5 +196,7 @@ def _settings_labels() -> tuple[Label, ...]:
             truth="short",
             detail=f"over 80\N{NO-BREAK SPACE}% of {count(QUOTAS['sms'])}",
         ),
-        Label(kind="capacity", subject="capacity:whatsapp", truth="enough", detail="under a third of its quota"),
+        Label(
+            kind="capacity", subject="capacity:whatsapp", truth="enough", detail="under a third of its quota"
+        ),
     )

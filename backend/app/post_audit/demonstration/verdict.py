@@ -320,7 +320,7 @@ def _counters(answer: Answer) -> Line:
                 (f"{count(len(settled))} set right",) if settled else (),
                 (f"{_wait(len(waiting))} for you",) if waiting else (),
             ),
-            f"{count(len(wrong))} other numbers are not true" if wrong else "nothing",
+            f"not true besides: {count(len(wrong))}" if wrong else "nothing",
         ),
     )
 

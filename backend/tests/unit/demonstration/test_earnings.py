@@ -37,7 +37,9 @@ def test_one_is_a_phantom_one_is_missing_and_two_are_swapped(market: Market) -> 
     assert sum(user not in totals for user in planted) == 1
     assert sum(user not in shown for user in planted) == 1
     swapped = [
-        user for user in planted if any(shown.get(user) == totals[other] for other in planted if other != user)
+        user
+        for user in planted
+        if any(shown.get(user) == totals[other] for other in planted if other != user)
     ]
     assert len(swapped) == 2
 

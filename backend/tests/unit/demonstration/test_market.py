@@ -51,7 +51,10 @@ def test_a_subject_has_one_label_of_a_kind_and_is_there(market: Market) -> None:
     there = {
         *(f"supplier:{number}" for number in market.table("public.suppliers").column("id")),
         *(f"bug:{number}" for number in market.table("public.bugs").column("id")),
-        *(f"counter:{name}" for name in market.table("public.leaderboard_tickertape_views").column("counter")),
+        *(
+            f"counter:{name}"
+            for name in market.table("public.leaderboard_tickertape_views").column("counter")
+        ),
         *(f"leaderboard:{user}" for user in market.table("public.earnings_leaderboard").column("user_id")),
         *(f"leaderboard:{user}" for user in market.table("post_audit.earnings_ledger").column("user_id")),
         *(f"experiment:{number}" for number in market.table("public.ab_test_config").column("id")),
@@ -64,4 +67,7 @@ def test_who_has_a_verified_claim_is_claimed(market: Market) -> None:
     claims, suppliers = market.table("public.claim_airdrop_log"), market.table("public.suppliers")
     status = dict(zip(suppliers.column("id"), suppliers.column("claim_status"), strict=True))
     for supplier, state in zip(claims.column("supplier_id"), claims.column("status"), strict=True):
-        assert status[supplier] == {"verified": "claimed", "pending": "pending", "rejected": "unclaimed"}[str(state)]
+        assert (
+            status[supplier]
+            == {"verified": "claimed", "pending": "pending", "rejected": "unclaimed"}[str(state)]
+        )

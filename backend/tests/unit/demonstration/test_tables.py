@@ -10,7 +10,10 @@ from app.post_audit.demonstration.tables import AS_OF, MINUTE, NOW, iso, iso_all
 
 def test_moments_are_utc_to_the_millisecond() -> None:
     assert iso(NOW) == "2025-11-12T12:30:00.000Z"
-    assert iso_all(np.array([NOW - 1, NOW + MINUTE])) == ["2025-11-12T12:29:59.999Z", "2025-11-12T12:31:00.000Z"]
+    assert iso_all(np.array([NOW - 1, NOW + MINUTE])) == [
+        "2025-11-12T12:29:59.999Z",
+        "2025-11-12T12:31:00.000Z",
+    ]
     assert AS_OF.timestamp() * 1000 == NOW
 
 

@@ -13,7 +13,12 @@ STEPS = frozenset({"conversions", "infrastructure", "fake_data", "bugs", "live_f
 
 
 def label(  # noqa: PLR0917 - as they stand in a row
-    kind: str, subject: str, truth: str, now: str | None = None, waiting: str | None = None, detail: str = "planted"
+    kind: str,
+    subject: str,
+    truth: str,
+    now: str | None = None,
+    waiting: str | None = None,
+    detail: str = "planted",
 ) -> Found:
     return Found(kind=kind, subject=subject, truth=truth, now=now, waiting=waiting, detail=detail)
 
@@ -24,9 +29,7 @@ def line(
     unplanted: tuple[Found, ...] = (),
     decided: frozenset[str] = STEPS,
 ) -> Line:
-    verdict = judge(
-        Answer(as_of=AS_OF, decided=decided, suppliers=1_000, labels=labels, unplanted=unplanted)
-    )
+    verdict = judge(Answer(as_of=AS_OF, decided=decided, suppliers=1_000, labels=labels, unplanted=unplanted))
     return next(one for one in verdict.lines if one.step == step)
 
 
@@ -162,7 +165,7 @@ def test_false_numbers_are_right_waiting_or_still_false() -> None:
         unplanted=(Found(kind="leaderboard", subject="leaderboard:u3", now="false", waiting=None),),
     )
     assert numbers(found) == (3, 1, 1, 0, 1, 1)
-    assert found.words[2] == "1 other numbers are not true"
+    assert found.words[2] == "not true besides: 1"
 
 
 def test_a_repair_to_a_false_number_is_wrong() -> None:
@@ -175,6 +178,6 @@ def test_a_step_that_has_not_run_is_not_judged() -> None:
     rows = judge(answer).rows()
     assert all(len(row) == len(COLUMNS) for row in rows)
     said = {row[0]: row[2] for row in rows}
-    assert said == dict.fromkeys(("Conversions", "Capacity", "Fake data", "Live counters"), "has not run yet") | {
-        "Bugs": "nothing"
-    }
+    assert said == dict.fromkeys(
+        ("Conversions", "Capacity", "Fake data", "Live counters"), "has not run yet"
+    ) | {"Bugs": "nothing"}

@@ -156,6 +156,8 @@ def _headline(taken: Sequence[ReceivedAudit], changes: Sequence[Change]) -> str:
     if len(taken) == 1 and taken[0].preview is not None:
         preview = taken[0].preview
         return f"One audit brought {_tasks(preview.new)}, reopened {preview.reopened} and closed {preview.closed}."
+    if len(taken) == 1:
+        return "One audit brings its findings into the queue."
     return f"{_audits(len(taken))} bring their findings into the queue."
 
 

@@ -15,10 +15,17 @@ from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import parse_facts
 from app.post_audit.steps.enhancements.finding import Finding, merge
+from app.post_audit.steps.enhancements.json_events import walk
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.readers import reader_for
 from app.post_audit.steps.enhancements.readers.reader import Head, Note, Notes
-from app.post_audit.steps.enhancements.report_file import ReportFile, open_report, report_of, scan_json
+from app.post_audit.steps.enhancements.report_file import (
+    HEAD_BYTES,
+    ReportFile,
+    open_report,
+    report_of,
+    scan_json,
+)
 
 __all__ = [
     "ImportReport",
@@ -106,9 +113,13 @@ def parse_stream(file: IO[bytes], name: str, policy: EnhancementsPolicy | None =
 def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
     """Choose the reader by content and read. Raises `InputError`."""
     head = Head(name=report.name, text=report.head)
-    reader = reader_for(head)
     if head.looks_like_json:
         scan_json(report.stream(), report.name, policy)
+        if report.size <= HEAD_BYTES:
+            # A small mistake near the beginning is to be named, and not to hide the format.
+            for _ in walk(report.stream(), (), name=report.name, policy=policy):
+                pass
+    reader = reader_for(head)
     notes = Notes(head=head, policy=policy, source=reader.name.replace("_", " "))
     findings: list[Finding] = []
     fingerprints: set[str] = set()

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from tests.support import decisions
-
 from app.post_audit.steps.enhancements import STEP
 from app.post_audit.steps.enhancements.finding import Finding, make_finding, merge
 from app.post_audit.steps.enhancements.importing import ImportReport, ParsedAudit, import_audit, store_audit
+from tests.support import decisions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -81,7 +80,9 @@ class Queue:
         )
         return dict(answer["decision"])
 
-    def rows(self, query: str = "SELECT * FROM public.enhancement_tasks ORDER BY id") -> list[tuple[Any, ...]]:
+    def rows(
+        self, query: str = "SELECT * FROM public.enhancement_tasks ORDER BY id"
+    ) -> list[tuple[Any, ...]]:
         return self.connection.execute(query.encode()).fetchall()
 
     def states(self) -> dict[str, tuple[str, str | None]]:

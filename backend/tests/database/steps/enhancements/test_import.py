@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.database.steps.enhancements.audited import Queue, audit, finding
 
 from app.post_audit.errors import InvalidArgument, StateMoved
 from app.post_audit.steps.enhancements.importing import import_audit, store_audit
 from app.post_audit.steps.enhancements.lexicon import State
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+from tests.database.steps.enhancements.audited import Queue, audit, finding
 
 if TYPE_CHECKING:
     from app.post_audit.steps.enhancements.importing import ImportReport
@@ -68,7 +68,9 @@ def test_what_is_gone_closes_and_what_comes_back_reopens(queue: Queue) -> None:
     assert counts(queue.bring(MANY[10:])) == (0, 90, 0, 0, 10)
     assert queue.states()["rule-3"] == ("completed", "gone")
     back = queue.bring(MANY)
-    assert (counts(back), back.repeated) == ((0, 90, 0, 10, 0), False), "old content after other content is news"
+    assert (counts(back), back.repeated) == ((0, 90, 0, 10, 0), False), (
+        "old content after other content is news"
+    )
     assert queue.states()["rule-3"] == ("pending", "reopened")
     assert queue.rows("SELECT count(*)::int FROM public.enhancement_tasks") == [(100,)]
 
@@ -105,7 +107,9 @@ def test_another_scope_is_left_alone(queue: Queue) -> None:
     queue.bring(MANY)
     queue.connection.execute("INSERT INTO public.enhancement_tasks (title) VALUES ('Made by hand')")
     assert counts(queue.bring(MANY[:3], target="server")) == (3, 0, 0, 0, 0)
-    assert queue.rows("SELECT count(*)::int FROM public.enhancement_tasks WHERE status = 'pending'") == [(104,)]
+    assert queue.rows("SELECT count(*)::int FROM public.enhancement_tasks WHERE status = 'pending'") == [
+        (104,)
+    ]
 
 
 def test_most_of_a_scope_closes_only_when_it_is_confirmed(queue: Queue) -> None:
@@ -121,7 +125,9 @@ def test_most_of_a_scope_closes_only_when_it_is_confirmed(queue: Queue) -> None:
 def test_what_the_report_says_is_done_closes_or_is_recorded(queue: Queue) -> None:
     queue.bring(MANY[:10])
     done = State("completed", "reported")
-    report = queue.bring([replace(f, status=done.status, disposition=done.disposition) for f in MANY[8:12]] + MANY[:8])
+    report = queue.bring(
+        [replace(f, status=done.status, disposition=done.disposition) for f in MANY[8:12]] + MANY[:8]
+    )
     assert (report.closed, report.gone, report.recorded, report.new) == (2, 0, 2, 0)
     assert queue.states()["rule-9"] == queue.states()["rule-11"] == ("completed", "reported")
     assert queue.bring(MANY[:12]).reopened == 4

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.database.steps.enhancements.audited import Queue
 
 from app.post_audit.steps.enhancements.inbox import Collected, collect
+from tests.database.steps.enhancements.audited import Queue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,9 @@ def test_two_processes_take_up_each_file_once(queue: Queue, tmp_path: Path) -> N
     with ThreadPoolExecutor(2) as pool:
         found = [item for future in [pool.submit(run) for _ in range(2)] for item in future.result()]
     assert sorted(item.name for item in found) == sorted(f"{number}.json" for number in range(20))
-    assert queue.rows("SELECT count(*)::int, count(DISTINCT content_hash)::int FROM post_audit.audits") == [(20, 20)]
+    assert queue.rows("SELECT count(*)::int, count(DISTINCT content_hash)::int FROM post_audit.audits") == [
+        (20, 20)
+    ]
     assert len(list((tmp_path / "archive").iterdir())) == 20
 
 

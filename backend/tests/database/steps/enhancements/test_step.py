@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.database.steps.enhancements.audited import Queue, finding
-from tests.support import decisions
 
 from app.post_audit.errors import StateMoved
 from app.post_audit.step import Outcome
 from app.post_audit.steps.enhancements import STEP
+from tests.database.steps.enhancements.audited import Queue, finding
+from tests.support import decisions
 
 if TYPE_CHECKING:
     from app.post_audit.ports import Database
@@ -141,8 +141,12 @@ def test_an_older_audit_never_overtakes_a_newer_one(queue: Queue) -> None:
 
 
 def test_a_refused_file_is_named_for_a_while(queue: Queue) -> None:
-    queue.database.call("post_audit_apply_refused_audit", content_hash="x", name="cut.json", error="It was cut off.")
-    queue.database.call("post_audit_apply_refused_audit", content_hash="x", name="cut.json", error="It was cut off.")
+    queue.database.call(
+        "post_audit_apply_refused_audit", content_hash="x", name="cut.json", error="It was cut off."
+    )
+    queue.database.call(
+        "post_audit_apply_refused_audit", content_hash="x", name="cut.json", error="It was cut off."
+    )
     texts = [reason["text"] for reason in queue.run()["reasons"]]
     assert "cut.json could not be read: It was cut off." in texts
     later = STEP.run(queue.database, queue.now() + timedelta(days=8))

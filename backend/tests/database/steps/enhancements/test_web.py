@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from tests.database.steps.enhancements.audited import Queue, finding
 
 from app.post_audit.web import audits, tasks
 from app.post_audit.web.errors import add_error_handlers
+from tests.database.steps.enhancements.audited import Queue, finding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +56,12 @@ def test_an_audit_arrives_once_and_starts_a_run(client: Client) -> None:
     first = client.call("POST", "/api/admin/audits?name=report.json&target=shop", content=REPORT)
     assert first.status_code == 201
     told = first.json()
-    assert (told["format"], told["findings"], told["target"], told["state"]) == ("generic_json", 2, "shop", "received")
+    assert (told["format"], told["findings"], told["target"], told["state"]) == (
+        "generic_json",
+        2,
+        "shop",
+        "received",
+    )
     assert told["mapping"] == {"title": "title", "severity": "severity"}
     second = client.call("POST", "/api/admin/audits?name=other.json&target=shop", content=REPORT)
     assert (second.status_code, second.json()["known"], second.json()["id"]) == (200, True, told["id"])
@@ -94,7 +99,9 @@ def test_a_body_without_a_length_is_stopped_at_the_limit(client: Client) -> None
 
 
 def test_pending_tasks_come_most_urgent_first(client: Client, queue: Queue) -> None:
-    queue.bring([finding(1, severity="low"), finding(2, severity="critical"), finding(3), finding(4, severity="high")])
+    queue.bring(
+        [finding(1, severity="low"), finding(2, severity="critical"), finding(3), finding(4, severity="high")]
+    )
     queue.person("status = 'in_progress'", "rule-4")
     answer = client.call("GET", "/api/admin/tasks/pending").json()
     assert [task["priority"] for task in answer["tasks"]] == ["critical", "medium", "low"]

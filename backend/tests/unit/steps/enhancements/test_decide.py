@@ -75,7 +75,11 @@ def test_an_audit_is_imported_with_its_counts() -> None:
         "report.sarif (Scanner): 11 findings; 3 new, 0 reopened, 2 closed, 1 changed, 7 unchanged."
     )
     (change,) = decision.changes
-    assert (change.subject, change.before, change.after) == ("audit:7", {"state": "received"}, {"state": "migrated"})
+    assert (change.subject, change.before, change.after) == (
+        "audit:7",
+        {"state": "received"},
+        {"state": "migrated"},
+    )
     assert change.needs_approval is None
     assert decision.messages == (), "nothing critical or high is new"
 
@@ -116,7 +120,7 @@ def test_several_audits_stand_alone() -> None:
 
 def test_only_one_that_follows_has_no_counts_yet() -> None:
     decision = decide(facts(replace(AUDIT, preview=None)), POLICY)
-    assert decision.headline == "One audit bring their findings into the queue.".replace("bring their", "brings its")
+    assert decision.headline == "One audit brings its findings into the queue."
 
 
 def test_all_waiting_for_approval() -> None:
@@ -186,11 +190,28 @@ def test_a_refused_file_is_named_beside_whatever_is_decided() -> None:
         assert "cut.json could not be read: It was cut off." in [reason.text for reason in decision.reasons]
 
 
-previews = st.builds(Preview, **dict.fromkeys(
-    ("new", "recorded", "unchanged", "changed", "reopened", "closed", "kept", "gone", "open_before", "new_critical", "new_high"),
-    st.integers(0, 50),
-))
-holds = st.none() | st.builds(Hold, until=st.datetimes().map(lambda d: d.replace(tzinfo=UTC)), decision_id=st.just(1))
+previews = st.builds(
+    Preview,
+    **dict.fromkeys(
+        (
+            "new",
+            "recorded",
+            "unchanged",
+            "changed",
+            "reopened",
+            "closed",
+            "kept",
+            "gone",
+            "open_before",
+            "new_critical",
+            "new_high",
+        ),
+        st.integers(0, 50),
+    ),
+)
+holds = st.none() | st.builds(
+    Hold, until=st.datetimes().map(lambda d: d.replace(tzinfo=UTC)), decision_id=st.just(1)
+)
 
 
 @given(st.lists(st.tuples(st.none() | previews, holds), max_size=5))

@@ -32,7 +32,12 @@ def test_without_a_title_the_rule_or_the_place_stands_for_it() -> None:
 
 def test_what_a_report_does_not_say_stays_empty_or_follows() -> None:
     found = make_finding(title="T", severity="high")
-    assert (found.priority, found.status, found.estimated_hours, found.line) == ("high", "pending", None, None)
+    assert (found.priority, found.status, found.estimated_hours, found.line) == (
+        "high",
+        "pending",
+        None,
+        None,
+    )
     assert make_finding(title="T", severity="high", priority="low").priority == "low"
     assert make_finding(title="T", severity="high", category="Own").category == "Own"
 
@@ -46,7 +51,10 @@ def test_absurd_numbers_are_left_out() -> None:
 def test_the_fingerprint_knows_neither_severity_nor_line() -> None:
     one = make_finding(title="T", severity="low", rule="r", line=1)
     assert one.fingerprint == make_finding(title="Other", severity="high", rule="r", line=2).fingerprint
-    assert one.fingerprint != make_finding(title="T", severity="low", rule="r", is_known_by_title=True).fingerprint
+    assert (
+        one.fingerprint
+        != make_finding(title="T", severity="low", rule="r", is_known_by_title=True).fingerprint
+    )
 
 
 def test_repeats_merge_into_the_first_of_the_file_with_the_worst_severity() -> None:
@@ -63,9 +71,14 @@ def test_one_that_is_open_keeps_the_task_open() -> None:
     assert merge([done, done])[0].status == "completed"
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["low", "high"]), st.integers(1, 5))), st.integers())
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["low", "high"]), st.integers(1, 5))),
+    st.integers(),
+)
 def test_merging_does_not_depend_on_the_order(rows: list[tuple[str, str, int]], seed: int) -> None:
-    findings = [make_finding(title=rule, severity=severity, rule=rule, line=line) for rule, severity, line in rows]
+    findings = [
+        make_finding(title=rule, severity=severity, rule=rule, line=line) for rule, severity, line in rows
+    ]
     merged = merge(findings)
     assert merged == merge(random.Random(seed).sample(findings, len(findings)))
     assert sum(finding.occurrences for finding in merged) == len(findings)

@@ -8,8 +8,9 @@ from app.post_audit.steps.enhancements.fingerprint import fingerprint, normal_pl
 
 
 def test_its_form_and_value_are_for_good() -> None:
+    # printf 'rule\\0r1\\0src/a.ts\\0\\0' | sha256sum
     assert fingerprint(rule="r1", place="src/a.ts") == (
-        "1:8d5c9afb9afbd5d4ba5dc2f2bb8f9ac3fe2f35e8c6ed47b5e4e63bb4be2cd40f"
+        "1:36003b7a1f6019e4d5512548fc1bba4710d4f4cfc7a9c9c7de2ca6b7d86d1db5"
     )
 
 
