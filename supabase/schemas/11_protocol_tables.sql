@@ -5,6 +5,8 @@ CREATE TABLE IF NOT EXISTS post_audit.marketplace (
   id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
   kind text NOT NULL DEFAULT 'live' CHECK (kind IN ('live', 'demonstration')),
   as_of timestamptz,
+  -- a demonstration was loaded once: it does not come again by itself
+  was_demonstrated boolean NOT NULL DEFAULT false,
   CHECK ((kind = 'demonstration') = (as_of IS NOT NULL))
 );
 INSERT INTO post_audit.marketplace (id) VALUES (1) ON CONFLICT DO NOTHING;

@@ -11,13 +11,15 @@ from app.post_audit import logs
 from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
 from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
+from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox import ConsoleSender, dispatch
 from app.post_audit.ports import Sender
 from app.post_audit.runner import AnyStep, Runner, RunReport
-from app.post_audit.settings import Settings, load_settings
+from app.post_audit.settings import Settings, load_settings, project_folder
 from app.post_audit.step import Channel
-from app.post_audit.steps import bugs, conversions, fake_data, infrastructure, live_fomo
+from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
+from app.post_audit.steps.enhancements.inbox import Collected, collect
 
 __all__ = ["EMBEDDED_ACTOR", "STEPS", "Application", "build", "open_connection"]
 
@@ -27,8 +29,11 @@ STEPS: Final[tuple[AnyStep, ...]] = (
     fake_data.STEP,
     bugs.STEP,
     live_fomo.STEP,
+    enhancements.STEP,
 )
 """The steps in the order they run."""
+
+_log = logs.get_logger(__name__)
 
 EMBEDDED_ACTOR: Final = "embedded default"
 
@@ -44,6 +49,24 @@ class Application:
     is_embedded: bool
     conninfo: str
     server: ServerHandle | None = None
+
+    def prepare_first_run(self) -> Loaded | None:
+        """Load the demonstration into the embedded database when nothing has ever been in it."""
+        if not self.is_embedded or not first_run.is_untouched(self.conninfo):
+            return None
+        return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
+
+    def take_in(self) -> list[Collected]:
+        """Store the audits that lie in the inbox, each content once; files that cannot be read stay there."""
+        collected = collect(self.settings.inbox, self.database)
+        for item in collected:
+            if item.stored is None:
+                _log.warning("audit.refused", file=item.name, why=item.error)
+            else:
+                _log.info(
+                    "audit.taken_in", file=item.name, audit_id=item.stored.id, known=item.stored.is_known
+                )
+        return collected
 
     def run(self, **request: Any) -> RunReport:  # noqa: ANN401 - passed on to Runner.run
         """Run once (see `Runner.run`), then send what is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -15,10 +16,11 @@ from app.post_audit.errors import ConnectionLost, DatabaseUnreachable, PostAudit
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON
 from app.post_audit.runner import Progress, RunReport
+from app.post_audit.steps.enhancements.inbox import Collected
 
 __all__ = ["PostAuditProtocol", "tick_of"]
 
-# After a tick that could not be run (the database was away), and how often the inbox is looked at.
+# How soon a tick is tried again that could not be run, and how often the inbox is looked at.
 _LOOK_AGAIN: Final = timedelta(seconds=30)
 
 _log = get_logger(__name__)
@@ -95,8 +97,10 @@ class PostAuditProtocol:
         """Run some steps, or all of them, once; the report as a value."""
         if dry_run:
             return self._application.runner.preview(names, progress)
-        kind = "manual" if names is None else "step"
-        return self._application.run(kind=kind, names=names, progress=progress)
+        if names is not None:
+            return self._application.run(kind="step", names=names, progress=progress)
+        notes = _notes(self._application.take_in())
+        return replace(self._application.run(progress=progress), notes=notes)
 
     def run_continuous(
         self, interval_hours: float = 2, *, on_report: Callable[[RunReport], None] | None = None
@@ -112,9 +116,17 @@ class PostAuditProtocol:
         interval = timedelta(hours=interval_hours)
         former = self._take_signals()
         try:
+            done = ""
             while not self._stop.is_set():
                 tick, next_start = tick_of(datetime.now(UTC), interval)
-                wait = self._tick(tick, next_start, on_report)
+                try:
+                    done = self._beat(tick, done, on_report)
+                except PostAuditError as error:
+                    _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))
+                    self._renew(error)
+                if tick == done:
+                    _log.debug("schedule.waiting", tick=tick, until=next_start.isoformat())
+                wait = min(_LOOK_AGAIN, next_start - datetime.now(UTC))
                 self._stop.wait(max(0.0, wait.total_seconds()))
         finally:
             for number, handler in former.items():
@@ -126,20 +138,21 @@ class PostAuditProtocol:
         self._stop.set()
         self._application.runner.stop()
 
-    def _tick(
-        self, tick: str, next_start: datetime, on_report: Callable[[RunReport], None] | None
-    ) -> timedelta:
-        """Run one tick and return how long to wait."""
-        try:
+    def _beat(self, tick: str, done: str, on_report: Callable[[RunReport], None] | None) -> str:
+        """Run the tick unless it is done, else what has arrived in the inbox; return the tick that is done."""
+        notes = _notes(collected := self._application.take_in())
+        arrived = [
+            item.stored.id for item in collected if item.stored is not None and not item.stored.is_known
+        ]
+        if tick != done:
             report = self._application.run(tick=tick, kind="schedule")
-        except PostAuditError as error:
-            _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))
-            self._renew(error)
-            return min(_LOOK_AGAIN, next_start - datetime.now(UTC))
+        elif arrived:
+            report = self._application.run(tick=f"audit:{arrived[-1]}", kind="audit")
+        else:
+            return done
         if on_report is not None and report.origin != "finished":
-            on_report(report)
-        _log.info("schedule.waiting", tick=tick, state=report.state, until=next_start.isoformat())
-        return next_start - datetime.now(UTC)
+            on_report(replace(report, notes=notes))
+        return tick
 
     def _renew(self, error: PostAuditError) -> None:
         """Start the embedded server again when it is the one that went away."""
@@ -162,6 +175,19 @@ class PostAuditProtocol:
 
     def _one(self, name: str) -> dict[str, JSON]:
         return _as_mapping(self.run_steps([name]))
+
+
+def _notes(collected: list[Collected]) -> tuple[str, ...]:
+    """What the inbox held, in sentences."""
+    notes = []
+    for item in collected:
+        if item.stored is None:
+            notes.append(f"{item.name} stays in the inbox: {item.error}")
+        elif item.stored.is_known:
+            notes.append(f"{item.name} had been taken in before.")
+        else:
+            notes.append(f"{item.name} was taken in as audit {item.stored.id}.")
+    return tuple(notes)
 
 
 def _as_mapping(report: RunReport) -> dict[str, JSON]:

@@ -81,6 +81,8 @@ class RunReport:
     marketplace: str
     steps: tuple[StepReport, ...]
     tick: str = ""
+    notes: tuple[str, ...] = ()
+    """What else there is to tell: audits that were taken in, files that could not be read."""
 
     @property
     def failed(self) -> bool:

@@ -18,6 +18,7 @@ LAYERS: Final[list[list[str]]] = [
 """The names on each line, top line first, from the contract itself."""
 
 DESIGNED: Final = [
+    ["__main__"],
     ["cli"],
     ["web"],
     ["protocol"],

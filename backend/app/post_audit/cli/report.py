@@ -153,6 +153,8 @@ def print_run(console: Console, report: RunReport, *, place: str, is_embedded: b
                 style="bold yellow",
             )
         )
+    for note in report.notes:
+        console.print(Text(note))
     console.print()
     for step in report.steps:
         _print_step(console, step)

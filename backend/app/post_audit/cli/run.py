@@ -6,11 +6,14 @@ import logging
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
+from app.post_audit.cli.demo import print_verdict
 from app.post_audit.cli.report import print_run
 from app.post_audit.cli.shared import AsJson, DryRun, StepName, app, out, print_json, progress
 from app.post_audit.codec import to_json
 from app.post_audit.compose import Application, build
+from app.post_audit.demonstration import confusion
 from app.post_audit.protocol import PostAuditProtocol
 from app.post_audit.runner import RunReport
 
@@ -20,11 +23,19 @@ __all__ = ["report_run"]
 def report_run(application: Application, report: RunReport, *, as_json: bool) -> int:
     """Tell of a run in words or as one document; return the exit code."""
     place = application.database.describe()
+    verdict = None
+    if report.marketplace == "demonstration" and report.origin != "preview":
+        verdict = confusion(application.database)
     if as_json:
         document: Any = to_json(report)
-        print_json({**document, "database": place})
-    else:
-        print_run(out, report, place=place, is_embedded=application.is_embedded)
+        print_json({**document, "database": place, "demonstration": verdict})
+        return 1 if report.failed else 0
+    print_run(out, report, place=place, is_embedded=application.is_embedded)
+    if verdict is not None:
+        out.print(
+            Text("\nWhat was planted in the demonstration, and what the steps found of it:", style="bold")
+        )
+        print_verdict(out, verdict)
     return 1 if report.failed else 0
 
 
@@ -32,6 +43,9 @@ def _run(names: list[str] | None, *, dry_run: bool, as_json: bool) -> int:
     # the report tells of failures; the log has the details
     with build(terminal_level=logging.CRITICAL) as application:
         with progress() as bars:
+            if names is None:
+                bars.say("Looking for a marketplace")
+                application.prepare_first_run()
             report = PostAuditProtocol(application).run_steps(names, dry_run=dry_run, progress=bars)
         return report_run(application, report, as_json=as_json)
 

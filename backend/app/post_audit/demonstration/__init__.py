@@ -8,6 +8,7 @@ touches a marketplace that holds anything.
 
 from __future__ import annotations
 
+from app.post_audit.demonstration import first_run
 from app.post_audit.demonstration.load import (
     Loaded,
     Removed,
@@ -30,6 +31,7 @@ __all__ = [
     "Removed",
     "Verdict",
     "confusion",
+    "first_run",
     "generate",
     "load",
     "load_demonstration",

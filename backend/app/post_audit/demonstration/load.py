@@ -46,13 +46,14 @@ _KEPT: Final = (
 )
 """Tables of the protocol that belong to no marketplace."""
 
-# Every other table of ours: what is there belongs to the marketplace or is history of it.
+# Every other table of ours: what is there belongs to the marketplace or is history of it. By the mark that ours
+# carry and not by bindings: a role may have been bound to somebody's table since.
 _TABLES: Final[LiteralString] = """
 SELECT n.nspname || '.' || c.relname, EXISTS (
     SELECT 1 FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname || '.' || c.relname <> ALL (%s)
-  AND (n.nspname = 'post_audit' OR n.nspname || '.' || c.relname IN (SELECT b.relation FROM post_audit.bindings AS b))
+  AND (n.nspname = 'post_audit' OR (n.nspname = 'public' AND post_audit.is_ours('public.' || quote_ident(c.relname))))
 ORDER BY 1
 """
 
@@ -160,7 +161,8 @@ def load(connection: psycopg.Connection, market: Market) -> Loaded:
             (SEED_LIST_NAME, encode(list(market.seed_list)), _ACTOR),
         )
         connection.execute(
-            "UPDATE post_audit.marketplace SET kind = 'demonstration', as_of = %s WHERE id = 1",
+            "UPDATE post_audit.marketplace SET kind = 'demonstration', as_of = %s, was_demonstrated = true"
+            " WHERE id = 1",
             (market.as_of,),
         )
         # Nothing has told the planner of these rows yet.

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
 
-from app.post_audit.errors import ConfigurationError
-from app.post_audit.web import bugs, conversions, health, live
+from app.post_audit.errors import ConfigurationError, PostAuditError
+from app.post_audit.logs import get_logger
+from app.post_audit.runner import RunKind
+from app.post_audit.web import audits, bugs, conversions, health, live, tasks
 from app.post_audit.web.errors import add_error_handlers
 
 if TYPE_CHECKING:
@@ -20,16 +24,22 @@ __all__ = ["LOOPBACK", "create_app", "serve"]
 
 LOOPBACK = "127.0.0.1"
 
+_log = get_logger(__name__)
 
-def create_app(database: Database) -> FastAPI:
-    """Put the routes together over one database."""
+
+def create_app(database: Database, start_run: Callable[[RunKind, str], object] | None = None) -> FastAPI:
+    """Put the routes together over one database.
+
+    `start_run(kind, tick)` starts a run and returns at once; without it an audit that arrives waits for the next.
+    """
     app = FastAPI(
         title="Post-Audit Protocol",
         description="Six watches over a marketplace that decide, act and say why.",
         version="1.0.0",
     )
     app.state.database = database
-    for module in (health, conversions, bugs, live):
+    app.state.start_run = start_run
+    for module in (health, conversions, bugs, live, tasks, audits):
         app.include_router(module.router)
     add_error_handlers(app)
     return app
@@ -46,9 +56,25 @@ def serve(application: Application, *, port: int) -> int:
                 f"Port {port} cannot be used: {error.strerror}.",
                 cure="Choose another: post-audit serve --port 8001",
             ) from None
-    config = uvicorn.Config(
-        create_app(application.database), host=LOOPBACK, port=port, log_config=None, server_header=False
-    )
+    runs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="post-audit-run")
+
+    def start_run(kind: RunKind, tick: str) -> object:
+        return runs.submit(_run, application, kind, tick)
+
+    app = create_app(application.database, start_run)
+    config = uvicorn.Config(app, host=LOOPBACK, port=port, log_config=None, server_header=False)
     print(f"Serving http://{LOOPBACK}:{port}  (API: /docs; stop with Ctrl-C)", flush=True)  # noqa: T201 - for the person who started it
-    uvicorn.Server(config).run()
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        # A run that is going on is handed back after its step; those that wait are made by the next one.
+        application.runner.stop()
+        runs.shutdown(wait=True, cancel_futures=True)
     return 0
+
+
+def _run(application: Application, kind: RunKind, tick: str) -> None:
+    try:
+        application.run(kind=kind, tick=tick)
+    except PostAuditError as error:
+        _log.error("run.not_made", kind=kind, tick=tick, code=type(error).__name__, error=str(error))

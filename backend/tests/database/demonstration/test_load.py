@@ -100,6 +100,12 @@ def test_a_role_bound_to_somebody_s_table_is_refused(
     assert content.tables() == before
 
 
+def test_a_refusal_comes_before_anything_is_made(conninfo: str, connection: psycopg.Connection) -> None:
+    connection.execute("INSERT INTO public.suppliers (name) VALUES ('Ours')")
+    with pytest.raises(InputError, match=r"rows in public\.suppliers"):
+        load_demonstration(conninfo)
+
+
 def test_an_empty_database_has_no_obstacle(connection: psycopg.Connection, content: Content) -> None:
     before = content.tables()
     assert obstacle(connection) is None
@@ -162,6 +168,18 @@ def test_a_demonstration_in_which_a_run_goes_on_stays(
     assert content.tables() == before
     database.call("post_audit_apply_release_run", run_id=run_id, token=token)
     assert remove(connection).rows["post_audit.runs"] == 1
+
+
+def test_a_table_that_was_bound_since_is_somebody_s_and_stays(
+    connection: psycopg.Connection, market: Market
+) -> None:
+    load(connection, market)
+    connection.execute("CREATE TABLE public.firms (id text PRIMARY KEY, name text NOT NULL)")
+    connection.execute("INSERT INTO public.firms VALUES ('f1', 'Ours')")
+    connection.execute("SELECT public.post_audit_apply_binding('suppliers', 'public.firms', '{}', 'a test')")
+    removed = remove(connection)
+    assert removed.rows["public.suppliers"] == len(market.table("public.suppliers").rows)
+    assert connection.execute("SELECT id, name FROM public.firms").fetchall() == [("f1", "Ours")]
 
 
 def test_a_live_marketplace_has_no_verdict(database: PsycopgDatabase) -> None:

@@ -89,7 +89,7 @@ def decide(facts: EnhancementsFacts, policy: EnhancementsPolicy) -> Decision:
             changes=changes,
             messages=tuple(_message(audit) for audit in taken if _is_news(audit)),
             next="To take one back: post-audit undo with this decision's number.",
-            # Of several, one that has moved is left out; the only one refuses, and whoever undoes or approves it sees why.
+            # Of several, one that has moved is left out; the only one refuses, and who undoes or approves it sees why.
             independent=len(taken) > 1,
         )
     outcome, headline, reason, advice = _without_audits(facts, policy, is_held=bool(held))

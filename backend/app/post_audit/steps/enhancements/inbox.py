@@ -27,7 +27,7 @@ from app.post_audit.steps.enhancements.importing import StoredAudit, parse_repor
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.report_file import open_report
 
-__all__ = ["Collected", "collect"]
+__all__ = ["ARCHIVE", "Collected", "collect"]
 
 ARCHIVE: Final = "archive"
 _ERROR: Final = ".error.txt"

@@ -28,14 +28,13 @@ from typing import IO, BinaryIO, Final
 import numpy as np
 
 from app.post_audit.errors import InputError
+from app.post_audit.steps.enhancements.json_events import LONGEST_NUMBER
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 
-__all__ = ["HEAD_BYTES", "LONGEST_NUMBER", "ReportFile", "open_report", "report_of", "scan_json"]
+__all__ = ["HEAD_BYTES", "ReportFile", "open_report", "report_of", "scan_json"]
 
 HEAD_BYTES: Final = 262_144
 _CHUNK_BYTES: Final = 262_144
-LONGEST_NUMBER: Final = 500
-"""Digits. Python converts at least 640 whatever its environment says; the longest of 40 real reports has 19."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),

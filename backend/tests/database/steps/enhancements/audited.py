@@ -57,10 +57,10 @@ class Queue:
     connection: psycopg.Connection
     _ticks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def bring(self, findings: Sequence[Finding], **options: Any) -> ImportReport:
+    def bring(self, findings: Sequence[Finding], **options: Any) -> ImportReport:  # noqa: ANN401 - handed on
         return import_audit(self.database, audit(findings), **options)
 
-    def store(self, findings: Sequence[Finding], **options: Any) -> int:
+    def store(self, findings: Sequence[Finding], **options: Any) -> int:  # noqa: ANN401 - handed on
         return store_audit(self.database, audit(findings, **options)).id
 
     def now(self) -> datetime:

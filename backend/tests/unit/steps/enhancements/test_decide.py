@@ -85,11 +85,16 @@ def test_an_audit_is_imported_with_its_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "number"), [("new_critical", 1), ("new_high", 1), ("reopened", 1)], ids=lambda value: str(value)
+    "grave",
+    [
+        replace(PREVIEW, new_critical=1, worst_new=("Open port", "Old library")),
+        replace(PREVIEW, new_high=1, worst_new=("Open port", "Old library")),
+        replace(PREVIEW, reopened=1, worst_new=("Open port", "Old library")),
+    ],
+    ids=["critical", "high", "reopened"],
 )
-def test_people_hear_of_what_is_grave_or_back(field: str, number: int) -> None:
-    preview = replace(PREVIEW, worst_new=("Open port", "Old library"), **{field: number})
-    (message,) = decide(facts(replace(AUDIT, preview=preview)), POLICY).messages
+def test_people_hear_of_what_is_grave_or_back(grave: Preview) -> None:
+    (message,) = decide(facts(replace(AUDIT, preview=grave)), POLICY).messages
     assert message.subject == "audit:7"
     assert "New: Open port; Old library." in str(message.payload["text"])
 

@@ -102,14 +102,12 @@ def test_a_count_that_does_not_agree_leaves_it_incomplete(read: Read) -> None:
 
 def test_an_entry_that_is_none_is_told(read: Read) -> None:
     audit = read(SECOND | {"vulnerabilities": SECOND["vulnerabilities"] | {"bad": 1}})
-    assert [(error.place, error.message) for error in audit.errors][0] == (
-        "$.vulnerabilities.bad",
-        "not an object",
-    )
+    first = audit.errors[0]
+    assert (first.place, first.message) == ("$.vulnerabilities.bad", "not an object")
 
 
 def test_an_audit_that_npm_could_not_make_is_refused(read: Read) -> None:
-    with pytest.raises(InputError, match="holds no audit: npm says 'A lockfile is needed.'"):
+    with pytest.raises(InputError, match=r"holds no audit: npm says 'A lockfile is needed\.'"):
         read({"error": {"code": "ENOLOCK", "summary": "A lockfile is needed."}})
 
 

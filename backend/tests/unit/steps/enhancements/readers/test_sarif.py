@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.post_audit.errors import InputError
+from app.post_audit.steps.enhancements.importing import parse_files
+from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 
 if TYPE_CHECKING:
     from app.post_audit.steps.enhancements.finding import Finding
@@ -225,3 +229,11 @@ def test_gaps_in_what_is_expected_do_no_harm(read: Read) -> None:
     }
     audit = read(sarif(run(odd, {}, rules=[5, {}, {"id": "a", "properties": 3}])))
     assert len(audit.findings) == 4
+
+
+def test_too_many_results_that_wait_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.sarif"
+    whole = run(*(result() for _ in range(6)))
+    path.write_text(json.dumps(sarif({"results": whole["results"], "tool": whole["tool"]})), encoding="utf-8")
+    with pytest.raises(InputError, match="over 5 results, rules or runs"):
+        parse_files([path], EnhancementsPolicy(maximum_findings=5))

@@ -1,0 +1,38 @@
+"""What a stranger's first run finds: the demonstration marketplace, and a real audit report about this very project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.post_audit.db.psycopg_database import connect
+from app.post_audit.demonstration.load import Loaded, load, obstacle
+from app.post_audit.demonstration.market import generate
+from app.post_audit.errors import InputError
+from app.post_audit.ports import Database
+from app.post_audit.steps.enhancements.importing import parse_files, store_audit
+
+__all__ = ["is_untouched", "prepare"]
+
+SAMPLE_TARGET = "post-audit-protocol"
+
+
+def is_untouched(conninfo: str) -> bool:
+    """Whether the database is empty and has never held a demonstration."""
+    with connect(conninfo) as connection:
+        row = connection.execute("SELECT was_demonstrated FROM post_audit.marketplace").fetchone()
+        return row == (False,) and obstacle(connection) is None
+
+
+def prepare(conninfo: str, database: Database, samples: Path) -> Loaded | None:
+    """Load the demonstration and hand over the reports that lie in `samples` and can be read.
+
+    None when another process was quicker.
+    """
+    try:
+        with connect(conninfo) as connection:
+            loaded = load(connection, generate())
+    except InputError:
+        return None
+    for audit in parse_files(sorted(samples.glob("*.sarif"))):
+        store_audit(database, audit, target=SAMPLE_TARGET)
+    return loaded

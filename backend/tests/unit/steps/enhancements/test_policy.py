@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+
+
+def test_limits_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        EnhancementsPolicy(maximum_findings=0)
+    with pytest.raises(ValueError, match="above zero"):
+        EnhancementsPolicy(maximum_bytes=-1)
+    with pytest.raises(ValueError, match="above zero"):
+        EnhancementsPolicy(stale_after=timedelta(0))
+
+
+def test_no_priority_is_forgotten() -> None:
+    with pytest.raises(ValueError, match="critical, high, medium and low"):
+        EnhancementsPolicy(days_to_fix={"critical": 7})
