@@ -313,8 +313,10 @@ BEGIN
       WHERE c.conrelid = to_regclass('public.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN
       EXECUTE format(
-        'ALTER TABLE public.%I ADD CONSTRAINT %I FOREIGN KEY (supplier_id) REFERENCES public.suppliers (id)',
-        child, child || '_supplier_id_fkey');
+        'ALTER TABLE public.%I ADD CONSTRAINT %I FOREIGN KEY (supplier_id) REFERENCES public.suppliers (id)%s',
+        child, child || '_supplier_id_fkey',
+        -- a message to an invented supplier was sent and paid for all the same
+        CASE child WHEN 'invites_sent' THEN ' ON DELETE SET NULL' ELSE '' END);
     END IF;
   END LOOP;
 END
@@ -863,7 +865,9 @@ BEGIN
   END IF;
   INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))), message -> 'payload',
+    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- whoever composed the text could not know the number
+    replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,
     CASE WHEN is_demonstration THEN clock_timestamp() END,
     CASE WHEN is_demonstration THEN 'A demonstration sends nothing.' END);
@@ -1046,6 +1050,7 @@ BEGIN
     (decision ->> 'independent')::boolean, coalesce(decision ->> 'final_because', ''),
     coalesce((decision ->> 'hold_days')::integer, 7), 'protocol', run.as_of)
   RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
 
   INSERT INTO post_audit.changes (decision_id, position, subject, before, after, needs_approval, state)
   SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after',

@@ -198,8 +198,10 @@ BEGIN
       WHERE c.conrelid = to_regclass('public.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN
       EXECUTE format(
-        'ALTER TABLE public.%I ADD CONSTRAINT %I FOREIGN KEY (supplier_id) REFERENCES public.suppliers (id)',
-        child, child || '_supplier_id_fkey');
+        'ALTER TABLE public.%I ADD CONSTRAINT %I FOREIGN KEY (supplier_id) REFERENCES public.suppliers (id)%s',
+        child, child || '_supplier_id_fkey',
+        -- a message to an invented supplier was sent and paid for all the same
+        CASE child WHEN 'invites_sent' THEN ' ON DELETE SET NULL' ELSE '' END);
     END IF;
   END LOOP;
 END

@@ -39,7 +39,9 @@ BEGIN
   END IF;
   INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))), message -> 'payload',
+    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- whoever composed the text could not know the number
+    replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,
     CASE WHEN is_demonstration THEN clock_timestamp() END,
     CASE WHEN is_demonstration THEN 'A demonstration sends nothing.' END);
@@ -222,6 +224,7 @@ BEGIN
     (decision ->> 'independent')::boolean, coalesce(decision ->> 'final_because', ''),
     coalesce((decision ->> 'hold_days')::integer, 7), 'protocol', run.as_of)
   RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
 
   INSERT INTO post_audit.changes (decision_id, position, subject, before, after, needs_approval, state)
   SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after',

@@ -142,7 +142,9 @@ class PostAuditProtocol:
         """Run the tick unless it is done, else what has arrived in the inbox; return the tick that is done."""
         notes = _notes(collected := self._application.take_in())
         arrived = [
-            item.stored.id for item in collected if item.stored is not None and not item.stored.is_known
+            item.stored.id
+            for item in collected
+            if item.stored is not None and item.stored.state == "received"
         ]
         if tick != done:
             report = self._application.run(tick=tick, kind="schedule")

@@ -127,6 +127,9 @@ class Decision:
     With `independent`, each change stands alone: one whose subject has moved meanwhile is left out and named.
     Without it, one moved subject refuses them all (`StateMoved`), and there may be at most one batch of them.
 
+    `{decision}` in `next` and in the text of messages stands for the decision's number, which only the database
+    knows; it is filled in when the decision is stored.
+
     `final_because` says why the decision cannot be taken back (undoing a repair would restore a false number);
     empty when it can. `hold_days` is for how long the same is not done again after it was taken back.
     """

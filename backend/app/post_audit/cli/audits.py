@@ -51,7 +51,8 @@ def import_files(
         return 0
     with build() as application:
         stored = [store_audit(application.database, audit, source=source, target=target) for audit in audits]
-        new = [item.id for item in stored if not item.is_known]
+        # also one whose run ended before it took it up
+        new = [item.id for item in stored if item.state == "received"]
         if not new:
             if as_json:
                 print_json({"audits": stored, "run": None})

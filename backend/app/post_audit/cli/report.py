@@ -30,6 +30,13 @@ _MARKS: Final = {
 _SHOWN_CHANGES: Final = 4
 
 
+def _how_many(decision: Mapping[str, Any], state: str) -> int:
+    """How many of a decision's changes are in this state; not all of them are listed."""
+    if "counts" in decision:
+        return int(decision["counts"].get(state, 0))
+    return sum(change["state"] == state for change in decision["changes"])
+
+
 def _standing(report: StepReport) -> str:
     if report.decision is None:
         return report.state
@@ -37,7 +44,7 @@ def _standing(report: StepReport) -> str:
 
 
 def _standing_of(decision: Mapping[str, Any]) -> str:
-    waits = any(change["state"] == "proposed" for change in decision["changes"])
+    waits = _how_many(decision, "proposed") > 0
     match decision["state"], decision["outcome"]:
         case "undone", _:
             return "undone"
@@ -63,8 +70,10 @@ def _value(value: object) -> str:  # noqa: PLR0911 - one line a type, nothing el
             return f"{value:g}"
         case dict():
             return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
+        case list() if all(isinstance(item, str) for item in value):
+            return ", ".join(value) or "none"
         case list():
-            return f"{len(value)} items"
+            return f"{len(value)} {'item' if len(value) == 1 else 'items'}"
         case None:
             return "none"
     text = str(value)
@@ -112,21 +121,25 @@ def _change_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _message_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     states = {"pending": "to be sent", "shown": "shown only", "demonstration": "not sent: demonstration"}
-    for message in decision["messages"][:_SHOWN_CHANGES]:
+    receivers: dict[str, list[str]] = {}
+    for message in decision["messages"]:
         state = states.get(message["state"], message["state"])
-        yield "message", f"{message['channel']} · {message['subject']} ({state})"
+        name = "Telegram" if message["channel"] == "telegram" else "n8n"
+        if name not in receivers.setdefault(state, []):
+            receivers[state].append(name)
+    for state, names in receivers.items():
+        yield "told", f"{' and '.join(names)} ({state})"
 
 
 def _command_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     number = decision["id"]
-    states = {change["state"] for change in decision["changes"]}
-    if number is not None and "proposed" in states:
+    if number is not None and _how_many(decision, "proposed"):
         yield "approve", f"post-audit approve {number}   or: post-audit reject {number}"
-    if number is not None and "applied" in states:
+    if number is not None and _how_many(decision, "applied"):
         final = decision["final_because"]
         yield "undo", f"not offered: {final}" if final else f"post-audit undo {number}"
     if decision.get("next"):
-        yield "next", str(decision["next"])
+        yield "next", str(decision["next"]).replace("{decision}", "ID")
 
 
 def print_run(console: Console, report: RunReport, *, place: str, is_embedded: bool) -> None:
@@ -164,7 +177,7 @@ def print_run(console: Console, report: RunReport, *, place: str, is_embedded: b
 def _print_step(console: Console, step: StepReport) -> None:
     standing = _standing(step)
     mark, style = _MARKS.get(standing, ("○", "cyan"))
-    headline = Text.assemble((f"{mark} ", style), (f"{step.title:<14}", "bold"))
+    headline = Text.assemble((f"{mark} ", style), (f"{step.title:<16}", "bold"))
     if step.decision is not None:
         headline.append(str(step.decision["headline"]), style="bold")
     elif step.error is not None:
@@ -188,25 +201,28 @@ def _print_step(console: Console, step: StepReport) -> None:
 
 
 def _print_end(console: Console, report: RunReport, *, is_embedded: bool) -> None:
+    decided = [step for step in report.steps if step.decision is not None]
     failed = [step.title for step in report.steps if step.state == "failed"]
-    waiting = [
-        step
-        for step in report.steps
-        if step.decision is not None
-        and any(change["state"] == "proposed" for change in step.decision["changes"])
-    ]
+    seconds = sum(step.duration_ms for step in report.steps) / 1000
     if failed:
         done = len(report.steps) - len(failed)
-        console.print(
-            Text(
-                f"{', '.join(failed)} failed; {done} of {len(report.steps)} steps finished.", style="bold red"
-            )
-        )
-    if waiting:
-        console.print(Text(f"{len(waiting)} of these decisions wait for you."))
+        text = f"{', '.join(failed)} failed; {done} of {len(report.steps)} steps finished."
+        console.print(Text(text, style="bold red"))
+    else:
+        console.print(Text(f"{len(report.steps)} steps in {seconds:.1f} s.", style="bold"))
+    for step in decided:
+        waiting = _how_many(step.decision or {}, "proposed")
+        if waiting and step.decision is not None and step.decision["id"] is not None:
+            changes = "1 change waits" if waiting == 1 else f"{count(waiting)} changes wait"
+            console.print(Text(f"{step.title}: {changes} for you: post-audit approve {step.decision['id']}"))
     proposing = [
-        step.step for step in report.steps if step.decision is not None and step.decision["mode"] == "propose"
+        step.step for step in decided if step.decision is not None and step.decision["mode"] == "propose"
     ]
     if proposing and not is_embedded and report.origin != "preview":
         names = ", ".join(proposing)
         console.print(Text(f"Steps only propose until you arm them: post-audit arm STEP ({names})."))
+    if report.marketplace == "demonstration":
+        console.print(
+            Text("Go on: post-audit serve (the API), post-audit decisions ID (one decision whole),")
+        )
+        console.print(Text("       post-audit demo --remove; to use your own database: docs/how-to."))

@@ -408,7 +408,7 @@ def _alert_text(bug: _Ranked, policy: BugsPolicy) -> str:
 
 def _next(merges: Sequence[Change], ranked: Sequence[_Ranked]) -> str:
     if merges:
-        return "To take it back: post-audit undo with this decision's number, or with one bug's subject too."
+        return "To take one merge apart: post-audit undo {decision} --subject bug:ID"
     return f"Begin with bug {ranked[0].own.id}."
 
 

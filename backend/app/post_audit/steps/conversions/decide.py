@@ -74,7 +74,7 @@ _LARGEST_EXPONENT: Final = 700.0
 """exp(709) is the largest that a float, and so JSON, can hold."""
 
 _NEXT: Final[Mapping[Status, str]] = {
-    Status.READY: "To take it back: post-audit undo with this decision's number.",
+    Status.READY: "Nothing; the rest keeps its holdout, and a winner that wears out is noticed.",
     Status.BLOCKED: "Look when the shares changed; the comparison within the same hours is the fair one.",
     Status.HELD: "Nothing; it is judged anew when the rest ends or another message wins.",
     Status.COLLECTING: "Nothing; once the evidence is enough, the winner becomes active by itself.",
@@ -306,7 +306,7 @@ def _switch(
     told = (
         f"{headline}\n"
         + "\n".join(reason.text for reason in reasons)
-        + "\nTo take it back: post-audit undo with this decision's number; the same switch then rests for"
+        + "\nTo take it back: post-audit undo {decision}; the same switch then rests for"
         f" {policy.hold_days} days."
     )
     taken_back = f"Taken back: {experiment.name} sends {former_name} with the shares it had before."

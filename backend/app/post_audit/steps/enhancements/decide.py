@@ -60,6 +60,10 @@ STALE: Final = ReasonCode(
     "enhancements.stale",
     "The newest audit ({name}) is {days} days old; after {limit} days what is open is unknown.",
 )
+OPEN_BEFORE: Final = ReasonCode(
+    "enhancements.open_before",
+    "Before, {open} tasks were open, {critical} critical and {high} high; {late} were late.",
+)
 LAST: Final = ReasonCode("enhancements.last", "The newest audit is {name} of {at}.")
 
 
@@ -68,7 +72,6 @@ def decide(facts: EnhancementsFacts, policy: EnhancementsPolicy) -> Decision:
     held = [audit for audit in facts.received if audit.hold is not None and audit.hold.until > facts.as_of]
     taken = [audit for audit in facts.received if audit not in held]
     changes = tuple(_change(audit) for audit in taken)
-    queue_reason = _queue_reason(facts)
     about_others = (
         *(TAKEN_BACK(name=a.name, until_at=ist(a.hold.until)) for a in held if a.hold is not None),
         *(REFUSED(name=refused.name, message=refused.message) for refused in facts.refused),
@@ -83,12 +86,12 @@ def decide(facts: EnhancementsFacts, policy: EnhancementsPolicy) -> Decision:
                 *(change.needs_approval for change in changes if change.needs_approval is not None),
                 *about_others,
                 *((MORE_WAIT(more=more),) if more else ()),
-                queue_reason,
+                _queue_reason(facts, OPEN_BEFORE),
             ),
             numbers=_numbers(facts, taken),
             changes=changes,
             messages=tuple(_message(audit) for audit in taken if _is_news(audit)),
-            next="To take one back: post-audit undo with this decision's number.",
+            next="To take one back: post-audit undo {decision} --subject audit:ID",
             # Of several, one that has moved is left out; the only one refuses, and who undoes or approves it sees why.
             independent=len(taken) > 1,
         )
@@ -96,7 +99,7 @@ def decide(facts: EnhancementsFacts, policy: EnhancementsPolicy) -> Decision:
     return Decision(
         outcome=outcome,
         headline=headline,
-        reasons=(*((reason,) if reason else ()), *about_others, queue_reason),
+        reasons=(*((reason,) if reason else ()), *about_others, _queue_reason(facts, OPEN)),
         numbers=_numbers(facts, taken),
         next=advice,
     )
@@ -198,10 +201,10 @@ def _without_audits(
     )
 
 
-def _queue_reason(facts: EnhancementsFacts) -> Reason:
+def _queue_reason(facts: EnhancementsFacts, kind: ReasonCode) -> Reason:
     of = {row.priority: row.open for row in facts.queue}
     open_tasks, late = _total(facts)
-    return OPEN(open=open_tasks, critical=of.get("critical", 0), high=of.get("high", 0), late=late)
+    return kind(open=open_tasks, critical=of.get("critical", 0), high=of.get("high", 0), late=late)
 
 
 def _total(facts: EnhancementsFacts) -> tuple[int, int]:

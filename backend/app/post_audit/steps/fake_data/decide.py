@@ -65,8 +65,8 @@ NO_SUPPLIERS: Final = ReasonCode(
     "fake_data.no_suppliers", "No supplier could be read. That is unknown, not free of fakes."
 )
 
-_NEXT_WAITING: Final = "See them and agree: post-audit approve with this decision's number."
-_NEXT_UNDO: Final = "To bring one or all back: post-audit undo with this decision's number."
+_NEXT_WAITING: Final = "See them and agree: post-audit approve {decision}"
+_NEXT_UNDO: Final = "To bring one back: post-audit undo {decision} --subject supplier:ID"
 _NEXT_REVIEW: Final = (
     "Look at the suppliers listed for review; register your seed files to settle more of them."
 )

@@ -101,7 +101,7 @@ _OUTCOMES: Final[Mapping[_State, Outcome]] = {
 """What a state of one channel makes of the whole decision, the strongest first."""
 
 _NEXT: Final[Mapping[_State, str]] = {
-    _State.RAISE: "To take it back: post-audit undo with this decision's number.",
+    _State.RAISE: "To take it back: post-audit undo {decision}",
     _State.AT_MAXIMUM: "Raise maximum_daily_quota if the carrier allows more; the rest waits for tomorrow.",
     _State.TAKEN_BACK: "Nothing; the rule is free again after midnight.",
     _State.UNKNOWN: "See whether n8n still records what it sends.",
@@ -156,7 +156,9 @@ def decide(facts: InfrastructureFacts, policy: InfrastructurePolicy) -> Decision
             *_alerts(verdicts, facts, policy),
         ),
         undo_messages=tuple(_n8n_message(v.facts.channel, _present(v.facts), facts) for v in raised),
-        next=next((text for state, text in _NEXT.items() if state in states and state is not _State.RAISE), ""),
+        next=next(
+            (text for state, text in _NEXT.items() if state in states and state is not _State.RAISE), ""
+        ),
         # the hold ends with the IST day at the latest: a new day is a new need
         hold_days=1,
         independent=True,

@@ -119,7 +119,7 @@ def test_several_audits_stand_alone() -> None:
     decision = decide(facts(AUDIT, second), POLICY)
     assert decision.independent
     assert decision.headline == "2 audits bring their findings into the queue."
-    assert codes(decision) == ["imports", "follows", "open"]
+    assert codes(decision) == ["imports", "follows", "open_before"]
     assert decision.numbers["audits"][1]["preview"] is None  # type: ignore[index, call-overload]  # JSON
 
 
@@ -136,8 +136,8 @@ def test_all_waiting_for_approval() -> None:
 
 def test_what_was_not_read_and_what_stays_closed_is_said() -> None:
     audit = replace(AUDIT, complete=False, errors=2, needs_review=1, preview=replace(PREVIEW, kept=4))
-    assert codes(decide(facts(audit), POLICY)) == ["imports", "kept", "partial", "open"]
-    assert codes(decide(facts(replace(audit, preview=None)), POLICY)) == ["follows", "partial", "open"]
+    assert codes(decide(facts(audit), POLICY)) == ["imports", "kept", "partial", "open_before"]
+    assert codes(decide(facts(replace(audit, preview=None)), POLICY)) == ["follows", "partial", "open_before"]
 
 
 def test_what_was_taken_back_is_respected_while_it_is_held() -> None:

@@ -106,7 +106,7 @@ def test_two_signs_move_a_supplier_to_quarantine() -> None:
     assert (change.after["state"], change.after["digest"]) == ("quarantined", "d197")
     assert change.needs_approval is None
     assert decision.independent
-    assert decision.next.startswith("To bring one or all back")
+    assert decision.next.startswith("To bring one back")
     assert [(m.subject, m.alert) for m in decision.messages] == [("fake_data", False)]
     assert [m.subject for m in decision.undo_messages] == ["fake_data"]
     numbers = {name: value for name, value in decision.numbers.items() if name != "reviews"}

@@ -131,7 +131,7 @@ def test_telegram_is_told_use_change_pace_cost_and_the_way_back() -> None:
         "SMS: what binds is the quota; its maximum is 1,00,000 a day.",
         "Today has cost ₹7,267.50 so far, and costs ₹22,662 if every quota is used up.",
         "With the higher quota ₹22,662 is over the alert at ₹10,000.",
-        "To take it back: post-audit undo with this decision's number.",
+        "To take it back: post-audit undo {decision}",
     ]
     assert not decision.messages[1].alert
 
