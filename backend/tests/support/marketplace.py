@@ -1,8 +1,22 @@
-"""Small marketplaces for tests: just enough rows that a step has something to decide."""
+"""Small marketplaces for tests: just enough rows that a step has something to decide; and the large demonstration."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from app.post_audit.demonstration import load_demonstration
+
+__all__ = ["arm_all", "contents", "copy_of", "demonstration_template", "nearly_full", "one", "untouched"]
+
+_DEMONSTRATION: Final = "post_audit_demonstration"
+_numbers = itertools.count(1)
 
 
 def nearly_full(connection: psycopg.Connection, *, channel: str = "sms", used: int = 17_000) -> None:
@@ -22,3 +36,72 @@ def nearly_full(connection: psycopg.Connection, *, channel: str = "sms", used: i
 
 def arm_all(connection: psycopg.Connection) -> None:
     connection.execute("UPDATE post_audit.step_modes SET mode = 'act'")
+
+
+def one(connection: psycopg.Connection, query: str) -> Any:  # noqa: ANN401 - whatever the query asks for
+    """The one value that a query gives."""
+    row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@contextmanager
+def copy_of(server: str, template: str) -> Iterator[str]:
+    """The conninfo of a database that is a copy of another, for as long as it is wanted."""
+    name = f"copy_{next(_numbers)}_of_{template}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+        try:
+            yield make_conninfo(server, dbname=name)
+        finally:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def demonstration_template(server: str, template: str) -> str:
+    """The name of a database with the demonstration in it and every step armed; made when it is not there yet."""
+    name = sql.Identifier(_DEMONSTRATION)
+    conninfo = make_conninfo(server, dbname=_DEMONSTRATION)
+    with psycopg.connect(server, autocommit=True) as admin:
+        if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_DEMONSTRATION,)).fetchone():
+            return _DEMONSTRATION
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+    load_demonstration(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        arm_all(connection)
+    return _DEMONSTRATION
+
+
+def _relations(connection: psycopg.Connection) -> list[sql.Identifier]:
+    rows = connection.execute(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'post_audit') ORDER BY 1, 2"
+    ).fetchall()
+    return [sql.Identifier(schema, name) for schema, name in rows]
+
+
+def _each(connection: psycopg.Connection, row: sql.SQL) -> dict[str, tuple[int, str]]:
+    found = {}
+    for relation in _relations(connection):
+        counted = connection.execute(
+            sql.SQL("SELECT count(*), coalesce(sum(hashtextextended({}, 0)), 0)::text FROM {} AS t").format(
+                row, relation
+            )
+        ).fetchone()
+        assert counted is not None
+        found[relation.as_string(None).replace('"', "")] = counted
+    return found
+
+
+def contents(connection: psycopg.Connection) -> dict[str, tuple[int, str]]:
+    """For each table the number of its rows and a sum over all of their bytes."""
+    return _each(connection, sql.SQL("(t.*)::text"))
+
+
+def untouched(connection: psycopg.Connection) -> dict[str, tuple[int, str]]:
+    """As `contents`, and where each row lies and who wrote it: a row that is written anew as it was differs too."""
+    found = _each(connection, sql.SQL("t.ctid::text || ' ' || t.xmin::text || ' ' || (t.*)::text"))
+    numbers = connection.execute(
+        "SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) FROM pg_sequences ORDER BY 1"
+    ).fetchall()
+    return found | {name: (number, "") for name, number in numbers}

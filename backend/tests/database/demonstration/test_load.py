@@ -140,6 +140,8 @@ def test_somebody_s_settings_come_back(
 ) -> None:
     connection.execute("UPDATE public.infrastructure_config SET daily_quota = 35000 WHERE channel = 'sms'")
     connection.execute("UPDATE public.ab_test_config SET name = 'Ours', version = 4 WHERE id = 1")
+    # what stays on purpose: that there was a demonstration, so that it does not come again by itself
+    connection.execute("UPDATE post_audit.marketplace SET was_demonstrated = true")
     before, numbers, triggers = content.tables(), content.sequences(), content.triggers()
     load(connection, market)
     assert content.tables()["public.infrastructure_config"] != before["public.infrastructure_config"]
