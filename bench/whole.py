@@ -12,6 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+_DESTROY = (
+    "import sys, pathlib; from app.post_audit.db.embedded import EmbeddedServer; "
+    "EmbeddedServer(pathlib.Path(sys.argv[1])).destroy()"
+)
 BACKEND = Path(__file__).resolve().parents[1] / "backend"
 
 
@@ -50,8 +54,7 @@ def main() -> None:
             [
                 sys.executable,
                 "-c",
-                "import sys, pathlib; from app.post_audit.db.embedded import EmbeddedServer; "
-                "EmbeddedServer(pathlib.Path(sys.argv[1])).destroy()",
+                _DESTROY,
                 str(folder / ".post_audit"),
             ],
             env={**os.environ, "PYTHONPATH": str(BACKEND)},

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -94,17 +95,30 @@ def test_two_at_once_make_one_run(product: Product, connection: psycopg.Connecti
 
 
 def test_the_known_script_runs_from_the_backend_folder(product: Product) -> None:
+    """The command as users know it, word for word, with whatever Python `python` is."""
     ended = subprocess.run(
-        [sys.executable, "scripts/run_post_audit_protocol.py", "--json"],
-        cwd=BACKEND,
-        env=product.environment(),
+        ["sh", "-c", "cd backend && python scripts/run_post_audit_protocol.py"],
+        cwd=BACKEND.parent,
+        env=product.environment() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         text=True,
         capture_output=True,
         check=False,
         timeout=120,
     )
     assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["state"] == "completed"
+    assert ended.stdout.startswith("Run 1 · as of ")
+    assert [event["event"] for event in product.events()] == ["step.decided"] * 6 + ["run.ended"]
+
+
+def test_the_log_file_is_added_to_so_that_it_can_be_followed(product: Product) -> None:
+    assert product.run("run").returncode == 0
+    former, inode = product.log.read_bytes(), product.log.stat().st_ino
+    assert product.run("run").returncode == 0
+    now = product.log.read_bytes()
+    assert product.log.stat().st_ino == inode
+    assert now.startswith(former)
+    assert len(now) > len(former)
+    assert all({"event", "level", "timestamp"} <= event.keys() for event in product.events())
 
 
 def test_the_known_class_has_its_methods(product: Product) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -72,6 +73,8 @@ def _value(value: object) -> str:  # noqa: PLR0911 - one line a type, nothing el
             return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
         case list() if all(isinstance(item, str) for item in value):
             return ", ".join(value) or "none"
+        case list() if all(isinstance(item, dict) and "signal" in item for item in value):
+            return ", ".join(str(item["signal"]).replace("_", " ") for item in value)
         case list():
             return f"{len(value)} {'item' if len(value) == 1 else 'items'}"
         case None:
@@ -226,3 +229,5 @@ def _print_end(console: Console, report: RunReport, *, is_embedded: bool) -> Non
             Text("Go on: post-audit serve (the API), post-audit decisions ID (one decision whole),")
         )
         console.print(Text("       post-audit demo --remove; to use your own database: docs/how-to."))
+    if shutil.which("post-audit") is None:
+        console.print(Text("Here, post-audit is .venv/bin/post-audit.", style="dim"))
