@@ -163,9 +163,9 @@ def test_takes_over_at_once_from_a_process_that_is_dead(conninfo: str, database:
         "import sys, os, signal\n"
         "from datetime import timedelta\n"
         "from app.post_audit.db.psycopg_database import PsycopgDatabase\n"
-        "from app.post_audit import runner\n"
+        "from app.post_audit.runner import owner\n"
         "database = PsycopgDatabase(sys.argv[1])\n"
-        "database.call('post_audit_apply_begin_run', tick='killed', owner=runner._Owner.mine(), lease_seconds=30)\n"
+        "database.call('post_audit_apply_begin_run', tick='killed', owner=owner.mine(), lease_seconds=30)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,214 +1,43 @@
-"""Runs steps: each gathers, decides and applies; a failure stays with its step.
-
-A run is owned through a lease in the marketplace's database, so that one tick is one run, on however many machines.
-Whoever finds a run whose owner is gone goes on with it: what was decided is kept, what was not is decided now.
-"""
+"""The runner: begins or resumes a run, takes it step by step, and reports."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON, Database
-from app.post_audit.step import Decision, Step
+from app.post_audit.runner import owner
+from app.post_audit.runner.lease import Heartbeat, OwnedRun
+from app.post_audit.runner.report import (
+    AnyStep,
+    Origin,
+    Progress,
+    RunKind,
+    RunReport,
+    Silence,
+    StepReport,
+)
+from app.post_audit.step import Decision
 
-__all__ = [
-    "SMALL_BATCH",
-    "AnyStep",
-    "Begun",
-    "Origin",
-    "Progress",
-    "Run",
-    "RunKind",
-    "RunReport",
-    "Runner",
-    "Silence",
-    "StepReport",
-]
+__all__ = ["SMALL_BATCH", "Begun", "Run", "Runner"]
 
-RunKind = Literal["manual", "schedule", "audit", "step"]
-Origin = Literal["started", "resumed", "followed", "finished", "preview"]
-AnyStep = Step[Any, Any]
 # The answer of post_audit_apply_begin_run, and of run_as_json, as they come from the database.
 Begun = Mapping[str, Any]
 Run = Mapping[str, Any]
 
 # How many changes of whatever kind fit into one call of two seconds; the slowest takes about 3 ms.
 SMALL_BATCH: Final = 250
-# host, process, start time, machine, nonce
-_PARTS_OF_AN_OWNER: Final = 5
 # How often a follower looks whether the run it waits for has ended.
 _FOLLOW_SECONDS: Final = 0.3
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """What came of one step: a decision, or an error with its cure, or nothing because it is paused."""
-
-    step: str
-    title: str
-    state: Literal["decided", "failed", "paused"]
-    decision: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
-    duration_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunReport:
-    """What came of a run.
-
-    `origin` says how this process came by it: started or resumed it, followed another worker's, or found that its
-    tick had been run already; a dry run is preview.
-    """
-
-    run_id: int | None
-    state: Literal["completed", "failed", "running"]
-    origin: Origin
-    as_of: datetime
-    marketplace: str
-    steps: tuple[StepReport, ...]
-    tick: str = ""
-    notes: tuple[str, ...] = ()
-    """What else there is to tell: audits that were taken in, files that could not be read."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether a step failed."""
-        return any(step.state == "failed" for step in self.steps)
-
-
-class Progress(Protocol):
-    """Whoever wants to show how a run goes on."""
-
-    def step_started(self, step: AnyStep) -> None:
-        """One step begins."""
-
-    def step_ended(self, report: StepReport) -> None:
-        """One step has ended."""
-
-    def batch_done(self, remaining: int) -> None:
-        """A long decision is being carried out; so many changes remain."""
-
-    def waiting(self, owner: str) -> None:
-        """Another worker's run is going on; this process follows it."""
-
-
-class Silence:
-    """Shows nothing."""
-
-    def step_started(self, step: AnyStep) -> None:
-        """Say nothing."""
-
-    def step_ended(self, report: StepReport) -> None:
-        """Say nothing."""
-
-    def batch_done(self, remaining: int) -> None:
-        """Say nothing."""
-
-    def waiting(self, owner: str) -> None:
-        """Say nothing."""
-
-
-class _Owner:
-    """Who owns a run: a process that others on the same machine can prove to be dead."""
-
-    @staticmethod
-    def _machine() -> str:
-        """Tell this boot of this machine and process namespace from any other; empty where that is not possible."""
-        try:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-            namespace = str(Path("/proc/self/ns/pid").readlink())
-        except OSError:
-            return ""
-        return f"{boot}/{namespace}"
-
-    @staticmethod
-    def _started(pid: int) -> str:
-        """The start time of a process in clock ticks since boot; empty when there is no such process."""
-        try:
-            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        # After the command's name, which may hold spaces and brackets: state is field 3, start time field 22; a
-        # zombie runs no code any more.
-        fields = text.rpartition(")")[2].split()
-        return "" if fields[0] in {"Z", "X"} else fields[19]
-
-    @classmethod
-    def mine(cls) -> str:
-        pid = os.getpid()
-        return "|".join(
-            (socket.gethostname(), str(pid), cls._started(pid), cls._machine(), secrets.token_hex(4))
-        )
-
-    @classmethod
-    def is_dead(cls, owner: str) -> bool:
-        """Whether the owner is a process of this machine that certainly does not run any more."""
-        parts = owner.split("|")
-        if len(parts) != _PARTS_OF_AN_OWNER or not parts[2] or not parts[3] or parts[3] != cls._machine():
-            return False
-        return cls._started(int(parts[1])) != parts[2]
-
-    @staticmethod
-    def readable(owner: str) -> str:
-        parts = owner.split("|")
-        return f"process {parts[1]} on {parts[0]}" if len(parts) > 1 else owner
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OwnedRun:
-    """A run that is ours as long as its token is."""
-
-    run_id: int
-    token: int
-    as_of: datetime
-    modes: Mapping[str, str]
-
-    @property
-    def key(self) -> dict[str, int]:
-        """What every write for the run is signed with."""
-        return {"run_id": self.run_id, "token": self.token}
-
-
-class _Heartbeat:
-    """Extends the lease of a run in the background until it is told to stop, or the run is lost."""
-
-    def __init__(self, database: Database, owned: _OwnedRun, lease: timedelta) -> None:
-        self._database, self._owned, self._lease = database, owned, lease
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="post-audit-heartbeat", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        seconds = self._lease.total_seconds()
-        while not self._stop.wait(seconds / 3):
-            try:
-                self._database.call(
-                    "post_audit_apply_extend_lease", **self._owned.key, lease_seconds=int(seconds)
-                )
-            except RunLost:
-                return
-            except PostAuditError as error:
-                _log.warning("run.heartbeat_failed", run_id=self._owned.run_id, error=str(error))
 
 
 class Runner:
@@ -288,13 +117,13 @@ class Runner:
         """
         show = progress or Silence()
         tick = tick or f"{kind}:{secrets.token_hex(8)}"
-        owner = _Owner.mine()
+        mine = owner.mine()
         chosen = None if names is None else [step.name for step in self._chosen(names)]
         while True:
             begun: Any = self._database.call(
                 "post_audit_apply_begin_run",
                 tick=tick,
-                owner=owner,
+                owner=mine,
                 lease_seconds=int(self._lease.total_seconds()),
                 kind=kind,
                 steps=chosen,
@@ -337,14 +166,14 @@ class Runner:
 
     def _own(self, begun: Begun, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:
         run = begun["run"]
-        owned = _OwnedRun(
+        owned = OwnedRun(
             run_id=int(run["id"]),
             token=int(run["token"]),
             as_of=datetime.fromisoformat(run["as_of"]),
             modes=begun["modes"],
         )
         done = {entry["step"] for entry in run["steps"]}
-        with _Heartbeat(self._database, owned, self._lease):
+        with Heartbeat(self._database, owned, self._lease):
             for decision_id in begun["unfinished"]:
                 self._finish_interrupted(decision_id, show)
             for step in self._chosen(run["requested_steps"]):
@@ -378,7 +207,7 @@ class Runner:
         except (StateMoved, NotFound) as error:
             _log.warning("decision.unfinished", decision_id=decision_id, error=str(error))
 
-    def _one(self, step: AnyStep, owned: _OwnedRun, show: Progress) -> StepReport:
+    def _one(self, step: AnyStep, owned: OwnedRun, show: Progress) -> StepReport:
         started = time.monotonic()
         if owned.modes.get(step.name) == "paused":
             report = StepReport(step=step.name, title=step.title, state="paused")
@@ -408,7 +237,7 @@ class Runner:
         return report
 
     def _decide_and_apply(
-        self, step: AnyStep, owned: _OwnedRun, show: Progress, started: float
+        self, step: AnyStep, owned: OwnedRun, show: Progress, started: float
     ) -> Mapping[str, Any]:
         try:
             answer = self._apply(step, owned, started)
@@ -423,7 +252,7 @@ class Runner:
             return dict(finished)
         return dict(answer["decision"])
 
-    def _apply(self, step: AnyStep, owned: _OwnedRun, started: float) -> Mapping[str, Any]:
+    def _apply(self, step: AnyStep, owned: OwnedRun, started: float) -> Mapping[str, Any]:
         answer: Any = self._database.call(
             "post_audit_apply_decision",
             **owned.key,
@@ -436,11 +265,11 @@ class Runner:
 
     def _follow(self, run: Run, lease_remaining_ms: int, show: Progress) -> Run | None:
         """Wait until another worker's run has ended, and return it; None when its owner is gone."""
-        owner = run["owner"]
-        show.waiting(_Owner.readable(owner))
+        by = run["owner"]
+        show.waiting(owner.readable(by))
         deadline = time.monotonic() + lease_remaining_ms / 1000
         while True:
-            if _Owner.is_dead(owner):
+            if owner.is_dead(by):
                 self._release(run)
                 return None
             time.sleep(_FOLLOW_SECONDS)
@@ -448,7 +277,7 @@ class Runner:
             if now["state"] != "running":
                 return dict(now)
             if now["lease_expires_at"] != run["lease_expires_at"]:
-                run, owner = now, now["owner"]
+                run, by = now, now["owner"]
                 deadline = time.monotonic() + self._lease.total_seconds()
             elif time.monotonic() > deadline:
                 return None
@@ -456,7 +285,7 @@ class Runner:
     def _release(self, run: Run) -> None:
         try:
             self._database.call("post_audit_apply_release_run", run_id=run["id"], token=run["token"])
-            _log.info("run.owner_gone", run_id=run["id"], owner=_Owner.readable(run["owner"]))
+            _log.info("run.owner_gone", run_id=run["id"], owner=owner.readable(run["owner"]))
         except RunLost:
             _log.info("run.taken_by_another", run_id=run["id"])
 
