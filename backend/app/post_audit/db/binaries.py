@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    "OWN_DATABASE",
     "Account",
     "Binaries",
+    "OWN_DATABASE",
     "account_for",
     "choose",
     "from_system",
     "from_wheel",
     "installed",
+    "reachable",
     "run",
     "shared_folder",
 ]

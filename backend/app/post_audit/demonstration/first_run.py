@@ -11,7 +11,7 @@ from app.post_audit.errors import InputError
 from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements.importing import parse_files, store_audit
 
-__all__ = ["is_untouched", "prepare"]
+__all__ = ["SAMPLE_TARGET", "is_untouched", "prepare"]
 
 SAMPLE_TARGET = "post-audit-protocol"
 

@@ -12,7 +12,7 @@ from app.post_audit.steps.bugs.facts import Tier
 from app.post_audit.steps.bugs.intake import LIMITS, BugReport, Receipt, report_bug
 from app.post_audit.web.context import DatabaseOfRequest
 
-__all__ = ["router"]
+__all__ = ["ReportAnswer", "ReportBody", "router"]
 
 router = APIRouter(prefix="/api/bugs", tags=["bugs"])
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from app.post_audit.db import binaries
 from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
 from tests.support import supabase
+from tests.support.databases import Databases, hurry
 
 MIGRATION: Final = (
     Path(__file__).resolve().parents[4] / "supabase/migrations/20251109_post_audit_protocol.sql"
@@ -33,8 +33,6 @@ MIGRATED: Final = "migrated"
 # Where the version and the roles make no difference, these two stand for all four.
 TWO_OF_THEM: Final = pytest.mark.parametrize("place", ["18", "15-supabase"], indirect=True)
 
-_numbers = itertools.count(1)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -44,6 +42,7 @@ class Place:
     admin: str = field(repr=False)
     owner: str = field(repr=False)
     is_supabase: bool
+    databases: Databases = field(repr=False)
 
     @property
     def outsiders(self) -> tuple[str, ...]:
@@ -57,25 +56,14 @@ class Place:
 
     def database(self, name: str, template: str) -> str:
         """Copy a database and return the copy's conninfo, as its owner."""
-        with psycopg.connect(self.admin, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER postgres").format(
-                    sql.Identifier(name), sql.Identifier(template)
-                )
-            )
+        self.databases.create(name, template=template, owner="postgres")
         return make_conninfo(self.owner, dbname=name)
 
     @contextmanager
     def scratch(self, template: str) -> Iterator[str]:
         """A copy for the length of one test."""
-        name = f"migration_{next(_numbers)}"
-        try:
-            yield self.database(name, template)
-        finally:
-            with psycopg.connect(self.admin, autocommit=True) as connection:
-                connection.execute(
-                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-                )
+        with self.databases.scratch(template, owner="postgres") as made:
+            yield make_conninfo(self.owner, dbname=str(conninfo_to_dict(made)["dbname"]))
 
 
 def psql(conninfo: str, file: Path = MIGRATION) -> subprocess.CompletedProcess[str]:
@@ -118,6 +106,7 @@ class Servers:
         self._shared = shared
         self._running: list[tuple[EmbeddedServer, ServerHandle]] = []
         self._places: dict[str, Place] = {}
+        self._closing = ExitStack()
 
     def place(self, name: str) -> Place:
         """The server of one name like `15` or `15-supabase`, with its template databases."""
@@ -129,7 +118,8 @@ class Servers:
     def _prepare(self, name: str, major: int, *, is_supabase: bool) -> Place:
         owner = self._server(name, major, is_supabase=is_supabase)
         admin = supabase.prepare_server(owner) if is_supabase else owner
-        place = Place(name=name, admin=admin, owner=owner, is_supabase=is_supabase)
+        databases = self._closing.enter_context(Databases(admin))
+        place = Place(name=name, admin=admin, owner=owner, is_supabase=is_supabase, databases=databases)
         base = place.database(BASE, "template1")
         if is_supabase:
             supabase.prepare_database(base)
@@ -154,15 +144,12 @@ class Servers:
         server = EmbeddedServer(self._folder / name / ".post_audit", binaries=found)
         handle = server.acquire()
         self._running.append((server, handle))
-        with psycopg.connect(handle.conninfo, autocommit=True) as admin:
-            # What a power cut would lose here is a test's database.
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                admin.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
-            admin.execute("SELECT pg_reload_conf()")
+        hurry(handle.conninfo)
         return handle.conninfo
 
     def stop(self) -> None:
         """Stop them all at once: each waits for its keeper to see that nobody is left."""
+        self._closing.close()
         for _, handle in self._running:
             handle.close()
         with ThreadPoolExecutor() as pool:

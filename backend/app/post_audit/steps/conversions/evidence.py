@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Bets", "Comparison", "Path", "compare", "evidence_path", "rate_interval"]
+__all__ = ["Bets", "Comparison", "Floats", "Path", "compare", "evidence_path", "rate_interval"]
 
 Floats = NDArray[np.float64]
 

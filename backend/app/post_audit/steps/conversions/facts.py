@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-__all__ = ["Block", "Counts", "Experiment", "Facts", "Hold", "Variant"]
+__all__ = ["BLOCK_LENGTH", "Block", "Count", "Counts", "Experiment", "Facts", "Hold", "Variant"]
 
 Count = Annotated[int, Field(ge=0)]
 BLOCK_LENGTH = timedelta(hours=1)
