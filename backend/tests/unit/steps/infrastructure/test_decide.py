@@ -1,9 +1,9 @@
-"""Tests of `app.post_audit.steps.infrastructure.decide`: every state of a channel, and what always holds."""
+"""Tests of `app.post_audit.steps.infrastructure.decide`: changes, messages and numbers, and what always holds."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
@@ -20,49 +20,15 @@ from app.post_audit.steps.infrastructure.facts import (
     InfrastructureFacts,
 )
 from app.post_audit.steps.infrastructure.policy import InfrastructurePolicy
-
-POLICY = InfrastructurePolicy()
-MIDNIGHT = datetime(2025, 11, 11, 18, 30, tzinfo=UTC)
-"""00:00 IST on 12 November."""
-
-
-def at(hours: float) -> datetime:
-    """Give a moment of the day by its hours since midnight in India."""
-    return MIDNIGHT + timedelta(hours=hours)
-
-
-def channel(name: str = "sms", **fields: Any) -> ChannelFacts:  # noqa: ANN401 - any of its fields
-    """Give a channel at 14:00 IST: sending since 10:00, 5,000 of 20,000 used, the last a minute ago."""
-    defaults: dict[str, Any] = {
-        "channel": name,
-        "daily_quota": 20_000,
-        "maximum_daily_quota": 100_000,
-        "batch_size": 500,
-        "maximum_batch_size": 5_000,
-        "rate_millipaise": 18_000 if name == "sms" else 86_310,
-        "version": 3,
-        "used_today": 5_000,
-        "queued": 0,
-        "first_sent_at": at(10),
-        "last_sent_at": at(14) - timedelta(minutes=1),
-    }
-    return ChannelFacts(**(defaults | fields))
-
-
-def facts(
-    *channels: ChannelFacts, as_of: datetime | None = None, alerted: frozenset[str] = frozenset()
-) -> InfrastructureFacts:
-    """Give the facts at 14:00 IST with a quiet channel for each that is not named."""
-    named = {each.channel for each in channels}
-    quiet = tuple(channel(name) for name in ("sms", "whatsapp") if name not in named)
-    return InfrastructureFacts(
-        as_of=as_of or at(14),
-        day=date(2025, 11, 12),
-        day_started_at=MIDNIGHT,
-        day_ends_at=at(24),
-        channels=(*channels, *quiet),
-        alerted=alerted,
-    )
+from tests.unit.steps.infrastructure.examples import (
+    MIDNIGHT,
+    POLICY,
+    any_channel,
+    any_facts,
+    at,
+    channel,
+    facts,
+)
 
 
 def codes(decision: Decision) -> list[str]:
@@ -136,58 +102,6 @@ def test_telegram_is_told_use_change_pace_cost_and_the_way_back() -> None:
     assert not decision.messages[1].alert
 
 
-def test_an_empty_quota_is_told_as_of_now_and_a_lasting_one_until_midnight() -> None:
-    decision = decide(facts(channel(used_today=20_000, last_sent_at=at(23)), as_of=at(23)), POLICY)
-
-    assert "at today's pace 20,000 last until 23:00 IST, 30,000 until midnight." in texts(decision)
-
-
-@pytest.mark.parametrize("first_sent_at", [at(13.6), None])
-def test_no_pace_is_read_from_a_short_day(first_sent_at: datetime | None) -> None:
-    decision = decide(facts(channel(used_today=9_000, queued=9_000, first_sent_at=first_sent_at)), POLICY)
-
-    assert decision.outcome is Outcome.ACT
-    assert "pace" not in codes(decision)
-
-
-def test_no_pace_is_read_from_messages_that_count_nothing() -> None:
-    decision = decide(facts(channel(used_today=0, queued=18_000)), POLICY)
-
-    assert decision.outcome is Outcome.ACT
-    assert "pace" not in codes(decision)
-
-
-@pytest.mark.parametrize(
-    ("quota", "maximum", "batch", "quota_after", "batch_after"),
-    [
-        (20_000, 100_000, 500, 30_000, 750),
-        (45_000, 100_000, 1_125, 67_500, 1_690),
-        (67_500, 100_000, 4_000, 100_000, 5_000),
-        (99_999, 100_000, 5_000, 100_000, 5_000),
-        (20_000, 25_000, 500, 25_000, 625),
-        (20_000, 500_000, 6_000, 30_000, 6_000),
-        (90_000, 500_000, 500, 100_000, 556),
-        (1, 100_000, 1, 2, 2),
-        (33_333, 100_000, 500, 50_000, 751),
-    ],
-)
-def test_growth_is_rounded_up_and_stops_at_the_maximum(
-    quota: int, maximum: int, batch: int, quota_after: int, batch_after: int
-) -> None:
-    full = channel(daily_quota=quota, maximum_daily_quota=maximum, batch_size=batch, used_today=quota)
-
-    (change,) = decide(facts(full), POLICY).changes
-
-    assert change.after == {"daily_quota": quota_after, "batch_size": batch_after}
-
-
-def test_reaching_the_maximum_is_said() -> None:
-    decision = decide(facts(channel(daily_quota=80_000, used_today=64_000)), POLICY)
-
-    assert "what binds is the maximum of 1,00,000 a day; it cannot grow again." in texts(decision)
-    assert "quota_binds" not in codes(decision)
-
-
 @pytest.mark.parametrize("quota", [100_000, 120_000])
 def test_full_at_the_maximum_is_blocked_and_alerted_once_a_day(quota: int) -> None:
     full = channel(daily_quota=quota, used_today=quota)
@@ -216,21 +130,6 @@ def test_a_raise_that_was_taken_back_stays_so_while_it_would_do(need: int) -> No
     assert decision.messages == ()
 
 
-@pytest.mark.parametrize(
-    ("fields", "until"),
-    [
-        ({"used_today": 16_000, "queued": 14_001}, at(24)),
-        ({"used_today": 16_000}, at(14)),
-        ({"daily_quota": 30_000, "used_today": 29_000}, at(24)),
-    ],
-    ids=["the need is higher", "the hold has ended", "the quota was raised by hand"],
-)
-def test_a_hold_binds_no_longer_than_it_should(fields: dict[str, Any], until: datetime) -> None:
-    hold = Hold(undone=Capacity(daily_quota=30_000, batch_size=750), until=until, decision_id=7)
-
-    assert decide(facts(channel(hold=hold, **fields)), POLICY).outcome is Outcome.ACT
-
-
 def test_never_recorded_is_unknown_and_not_zero() -> None:
     silent: dict[str, Any] = {"used_today": 0, "first_sent_at": None, "last_sent_at": None}
     decision = decide(facts(channel(**silent, queued=50_000), channel("whatsapp", **silent)), POLICY)
@@ -245,42 +144,6 @@ def test_never_recorded_is_unknown_and_not_zero() -> None:
     assert channels["sms"]["share"] is None
 
 
-@pytest.mark.parametrize(
-    ("as_of", "last_sent_at", "outcome"),
-    [
-        (at(14), at(13.5), Outcome.NOTHING),
-        (at(14), at(13.4), Outcome.UNKNOWN),
-        (at(0.2), at(-3.1), Outcome.NOTHING),
-        (at(9.9), at(-3.1), Outcome.NOTHING),
-        (at(10.3), at(-3.1), Outcome.NOTHING),
-        (at(10.6), at(-3.1), Outcome.UNKNOWN),
-        (at(0.2), at(-9), Outcome.UNKNOWN),
-        (at(23.9), at(20.9), Outcome.NOTHING),
-        (at(10.2), at(-24 - 3.1), Outcome.UNKNOWN),
-        (at(14), at(-24 * 400), Outcome.UNKNOWN),
-    ],
-    ids=[
-        "half an hour",
-        "more than half an hour",
-        "a quiet night",
-        "before the sending hours",
-        "the sending hours have just begun",
-        "the sending hours begin without it",
-        "silent since yesterday afternoon",
-        "after the sending hours",
-        "silent for a whole day",
-        "silent for a year",
-    ],
-)
-def test_silence_counts_in_sending_hours(as_of: datetime, last_sent_at: datetime, outcome: Outcome) -> None:
-    used = 1_000 if last_sent_at >= MIDNIGHT else 0
-    quiet: dict[str, Any] = {"used_today": used, "first_sent_at": None, "last_sent_at": last_sent_at}
-
-    decision = decide(facts(channel(**quiet), channel("whatsapp", **quiet), as_of=as_of), POLICY)
-
-    assert decision.outcome is outcome
-
-
 def test_silence_is_told_with_what_is_certain() -> None:
     decision = decide(facts(channel(last_sent_at=at(11), used_today=900)), POLICY)
 
@@ -288,18 +151,6 @@ def test_silence_is_told_with_what_is_certain() -> None:
     assert "nothing was recorded since 12 Nov, 11:00 IST" in texts(decision)
     assert "whether 900 of 20,000 is all" in texts(decision)
     assert decision.next == "See whether n8n still records what it sends."
-
-
-def test_recorded_use_is_evidence_even_when_records_stopped() -> None:
-    decision = decide(facts(channel(last_sent_at=at(11), used_today=16_000)), POLICY)
-
-    assert decision.outcome is Outcome.ACT
-
-
-def test_what_waits_is_no_evidence_when_records_stopped() -> None:
-    decision = decide(facts(channel(last_sent_at=at(11), used_today=900, queued=19_000)), POLICY)
-
-    assert decision.outcome is Outcome.UNKNOWN
 
 
 def test_one_acts_and_one_is_unknown() -> None:
@@ -427,41 +278,6 @@ def test_the_numbers_of_a_channel_are_complete() -> None:
     }
     assert decision.numbers["spent_paise"] == 295_200 + 431_550
     assert decision.numbers["day"] == "2025-11-12"
-
-
-# --- what always holds ------------------------------------------------------------------------------------
-
-
-@st.composite
-def any_channel(draw: st.DrawFn, name: str = "sms") -> ChannelFacts:
-    """Draw a channel in any state, consistent with itself."""
-    ages = st.none() | st.integers(0, 60 * 24 * 30).map(lambda minutes: at(14) - timedelta(minutes=minutes))
-    last_sent_at = draw(ages)
-    is_today = last_sent_at is not None and last_sent_at >= MIDNIGHT
-    counts = st.integers(0, 300_000)
-    maximum_batch_size = draw(st.integers(1, 9_000))
-    holds = st.builds(
-        Hold,
-        undone=st.builds(Capacity, daily_quota=counts, batch_size=st.integers(1, 9_000)),
-        until=st.sampled_from([at(13), at(24)]),
-        decision_id=st.just(1),
-    )
-    return channel(
-        name,
-        daily_quota=draw(counts),
-        maximum_daily_quota=draw(counts),
-        batch_size=draw(st.integers(1, 9_000)),
-        maximum_batch_size=maximum_batch_size,
-        rate_millipaise=draw(st.integers(0, 200_000)),
-        used_today=draw(counts) if is_today else 0,
-        queued=draw(counts),
-        first_sent_at=draw(st.sampled_from([MIDNIGHT, last_sent_at])) if is_today else None,
-        last_sent_at=last_sent_at,
-        hold=draw(st.none() | holds),
-    )
-
-
-any_facts = st.builds(facts, any_channel(), any_channel("whatsapp"))
 
 
 @given(any_facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,100 +12,8 @@ from hypothesis import strategies as st
 
 from app.post_audit.step import Channel, Decision, Outcome
 from app.post_audit.steps.live_fomo.decide import decide
-from app.post_audit.steps.live_fomo.facts import (
-    AirdropFacts,
-    CounterFacts,
-    Hold,
-    LeaderboardFacts,
-    LiveFomoFacts,
-    RowDifference,
-    State,
-)
-from app.post_audit.steps.live_fomo.policy import LiveFomoPolicy
-
-AS_OF = datetime(2025, 11, 12, 9, 0, tzinfo=UTC)
-POLICY = LiveFomoPolicy()
-WRITABLE = frozenset({"total_paise", "reached_at", "rank"})
-
-
-def counter(name: str = "airdrop_claims", **fields: Any) -> CounterFacts:  # noqa: ANN401 - any field
-    value = 8 if name == "airdrop_claims" else 4_000_000
-    facts = CounterFacts(
-        counter=name,
-        shown_value=value,
-        state="verified",
-        version=3,
-        shown_at=AS_OF - timedelta(hours=1),
-        recomputed=value,
-        missing_since=None,
-        is_writable=True,
-    )
-    return replace(facts, **fields)
-
-
-def row(user: str = "user_3", **fields: Any) -> RowDifference:  # noqa: ANN401 - any field
-    facts = RowDifference(
-        user_id=user,
-        kind="total",
-        is_shown=True,
-        is_in_top=True,
-        shown_paise=90_001,
-        shown_rank=None,
-        true_paise=90_000,
-        true_reached_at=AS_OF - timedelta(days=3),
-        true_rank=8,
-        ledger_rows=3,
-    )
-    return replace(facts, **fields)
-
-
-def board(*rows: RowDifference, **fields: Any) -> LeaderboardFacts:  # noqa: ANN401 - any field
-    counts: dict[str, int] = {}
-    for found in rows:
-        counts[found.kind] = counts.get(found.kind, 0) + 1
-    facts = LeaderboardFacts(
-        source="readable",
-        problem="",
-        state="verified",
-        version=1,
-        writable=WRITABLE,
-        users_shown=10,
-        users_in_ledger=10,
-        shown_paise=1_650_000,
-        recomputed_paise=1_650_000,
-        ledger_rows=30,
-        ledger_last_at=AS_OF - timedelta(days=3),
-        differences_in_top=sum(found.is_in_top for found in rows),
-        counts=counts,
-        differences=rows,
-    )
-    return replace(facts, **fields)
-
-
-def facts_of(
-    leaderboard: LeaderboardFacts | None = None,
-    *counters: CounterFacts,
-    **airdrop: Any,  # noqa: ANN401 - any field
-) -> LiveFomoFacts:
-    claims = AirdropFacts(
-        source="readable",
-        problem="",
-        display="readable",
-        display_problem="",
-        claims=10,
-        ledger_rows=8,
-        ledger_last_at=AS_OF - timedelta(days=1),
-        without_amount=0,
-        future_rows=0,
-        counters=counters or (counter(), counter("airdrop_paise")),
-    )
-    return LiveFomoFacts(
-        as_of=AS_OF,
-        moment=AS_OF + timedelta(seconds=1),
-        snapshot="9:9:",
-        leaderboard=leaderboard or board(),
-        airdrop=replace(claims, **airdrop),
-    )
+from app.post_audit.steps.live_fomo.facts import Hold, LeaderboardFacts, RowDifference, State
+from tests.unit.steps.live_fomo.examples import AS_OF, POLICY, board, counter, facts_of, row
 
 
 def judge(*args: Any, **airdrop: Any) -> Decision:  # noqa: ANN401 - as facts_of
@@ -474,10 +382,3 @@ def test_every_row_is_set_to_its_ledger_and_none_is_removed(kinds: list[Any], sh
     decision = judge(board(*rows))
     assert len(decision.changes) == len(rows)
     assert all(change.after["present"] and change.after["total_paise"] == true for change in decision.changes)
-
-
-def test_a_policy_that_leaves_shown_rows_unchecked_is_refused() -> None:
-    with pytest.raises(ValueError, match="as many differences"):
-        LiveFomoPolicy(shown_limit=600)
-    with pytest.raises(ValueError, match="not negative"):
-        LiveFomoPolicy(settle=timedelta(seconds=-1))
