@@ -22,11 +22,14 @@ ifneq ($(shell test -x $(BIN)/python && cat $(CREATED) 2>/dev/null),$(CURDIR))
 endif
 
 MIGRATION := supabase/migrations/20251109_post_audit_protocol.sql
+# One process for each processor; more than four would mean more than four servers of PostgreSQL. A file stays in one
+# process, and files are taken in their order, in which the long ones come early.
+TESTS_AT_ONCE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-fast bench lint format migration docs lock clean
+.PHONY: help install run serve test test-all test-fast bench lint format migration docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +43,14 @@ run: $(RUNTIME) ## run the six steps once and say what was decided and why
 serve: $(RUNTIME) ## serve the admin API and pages on port 8000
 	@$(BIN)/post-audit serve
 
-test: $(DEVELOPMENT) ## run the whole test suite (ARGS=... goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(DEVELOPMENT) ## run every test that is not slow (ARGS=... goes to pytest)
+	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow" $(ARGS)
+
+test-all: $(DEVELOPMENT) ## run every test, and properties with twelve times as many examples
+	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) --hypothesis-profile thorough $(ARGS)
 
 test-fast: $(DEVELOPMENT) ## run the tests that need no database: unit and architecture
-	@$(BIN)/python -m pytest backend/tests/unit backend/tests/architecture $(ARGS)
+	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow" backend/tests/unit backend/tests/architecture $(ARGS)
 
 bench: $(DEVELOPMENT) ## measure every step and the whole (ARGS=--json for machines)
 	@for script in $(BENCHES); do $(BIN)/python "$$script" $(ARGS) || exit 1; done

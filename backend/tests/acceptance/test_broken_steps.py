@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.support import marketplace
 from tests.support.product import Product
 
 pytestmark = pytest.mark.acceptance
@@ -37,16 +38,8 @@ def test_a_step_whose_answer_makes_no_sense(
     product: Product, connection: psycopg.Connection, broken: str
 ) -> None:
     """The function is there and answers with something else: as bad as none, and no worse."""
-    function = f"post_audit_read_{broken}"
-    row = connection.execute(
-        "SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p WHERE p.proname = %s", (function,)
-    ).fetchone()
-    assert row is not None
-    head = row[0].partition("AS $function$")[0].partition("LANGUAGE")[0]
-    connection.execute(
-        f"{head} LANGUAGE sql STABLE SET search_path = '' AS "
-        """$$ SELECT '{"experiments": "none", "\\u00e9": [[]], "suppliers": -1}'::jsonb $$""".encode()
-    )
+    answer = """RETURN '{"experiments": "none", "suppliers": -1, "é": [[]]}'::jsonb"""
+    marketplace.rewrite(connection, f"post_audit_read_{broken}", answer)
     document = product.json("run", code=1)
     states = {step["step"]: step["state"] for step in document["steps"]}
     assert states == {step: "failed" if step == broken else "decided" for step in STEPS}

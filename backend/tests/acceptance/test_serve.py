@@ -105,7 +105,13 @@ def test_the_known_addresses(demonstrated: Product, looking: psycopg.Connection,
     assert (stats["active_variant"], stats["winner"]) == ("variant_b", "variant_b")
     assert [variant["variant"] for variant in stats["stats"]] == ["variant_a", "variant_b"]
     for variant in stats["stats"]:
-        assert {"variant", "total_sent", "total_converted", "conversion_rate", "data_points"} <= variant.keys()
+        assert {
+            "variant",
+            "total_sent",
+            "total_converted",
+            "conversion_rate",
+            "data_points",
+        } <= variant.keys()
         for point in variant["data_points"]:
             assert {"time", "conversion_rate", "sent", "converted"} <= point.keys()
     assert any(variant["data_points"] for variant in stats["stats"])
@@ -144,6 +150,24 @@ def test_the_known_addresses(demonstrated: Product, looking: psycopg.Connection,
     assert marketplace.one(looking, "SELECT count(*) FROM post_audit.runs WHERE kind = 'audit'") == 1
     assert marketplace.one(looking, "SELECT count(*) FROM post_audit.runs WHERE state = 'running'") == 0
     assert {"run.ended", "step.decided"} <= {event["event"] for event in demonstrated.events()}
+
+
+def test_a_run_that_is_going_on_at_the_end_is_handed_back_after_its_step(
+    demonstrated: Product, looking: psycopg.Connection, serve: Serve
+) -> None:
+    site = serve(demonstrated)
+    status, _ = site.ask("/api/admin/audits?name=review.json", AUDIT)
+    assert status == 201
+    running = "SELECT count(*) FROM post_audit.runs WHERE state = 'running'"
+    until(lambda: bool(marketplace.one(looking, running)), "the run for the audit has begun")
+    code, _, errors = site.end()
+    assert (code, errors) == (0, "")
+    held = "SELECT count(*) FROM post_audit.runs WHERE state = 'running' AND lease_expires_at > clock_timestamp()"
+    assert marketplace.one(looking, held) == 0
+    assert marketplace.one(looking, "SELECT count(*) FROM post_audit.decisions WHERE state = 'applying'") == 0
+    # whoever comes next goes on with it
+    assert demonstrated.json("run")["state"] == "completed"
+    assert marketplace.one(looking, running) == 0
 
 
 def test_what_is_asked_for_before_a_run_is_unknown_and_not_zero(product: Product, serve: Serve) -> None:

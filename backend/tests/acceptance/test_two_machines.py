@@ -16,10 +16,11 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def machines(tmp_path: Path, demonstration: str) -> list[Product]:
+    settings = {"DATABASE_URL": demonstration, "POST_AUDIT_LOG_LEVEL": "DEBUG"}
     made = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        made.append(Product(tmp_path / name, {"DATABASE_URL": demonstration}, preloaded=True))
+        made.append(Product(tmp_path / name, settings, preloaded=True))
     return made
 
 
@@ -29,7 +30,9 @@ def _decided(product: Product) -> int:
 
 def _assert_one_effect_each(looking: psycopg.Connection) -> None:
     twice = "SELECT count(*) FROM (SELECT {0} FROM post_audit.{1} GROUP BY {0} HAVING count(*) > 1) AS t"
-    applied = "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
+    applied = (
+        "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
+    )
     assert marketplace.one(looking, applied)
     assert marketplace.one(looking, twice.format("channel, subject, version", "outbox")) == 0
     assert marketplace.one(looking, twice.format("run_id, step", "decisions")) == 0

@@ -23,6 +23,7 @@ PROMISED: Final = [
     "run",
     "serve",
     "test",
+    "test-all",
     "test-fast",
 ]
 

@@ -13,9 +13,39 @@ from psycopg.conninfo import make_conninfo
 
 from app.post_audit.demonstration import load_demonstration
 
-__all__ = ["arm_all", "contents", "copy_of", "demonstration_template", "nearly_full", "one", "untouched"]
+__all__ = [
+    "arm_all",
+    "contents",
+    "copy_of",
+    "demonstration_template",
+    "nearly_full",
+    "one",
+    "outcome",
+    "rewrite",
+    "untouched",
+]
 
 _DEMONSTRATION: Final = "post_audit_demonstration"
+# What differs between two runs that do the same: clocks, and numbers that are given out.
+_CHANCE: Final = (
+    "id",
+    "sequence",
+    "decision_id",
+    "quarantine_id",
+    "task_id",
+    "audit_id",
+    "import",
+    "created_at",
+    "updated_at",
+    "carried_out_at",
+    "quarantined_at",
+    "shown_at",
+    "next_attempt_at",
+    "settled_at",
+    "payload",  # names its decision
+    "place",
+    "place_table",
+)
 _numbers = itertools.count(1)
 
 
@@ -38,11 +68,21 @@ def arm_all(connection: psycopg.Connection) -> None:
     connection.execute("UPDATE post_audit.step_modes SET mode = 'act'")
 
 
-def one(connection: psycopg.Connection, query: str) -> Any:  # noqa: ANN401 - whatever the query asks for
+def one(connection: psycopg.Connection, query: str, *values: object) -> Any:  # noqa: ANN401 - whatever is asked for
     """The one value that a query gives."""
-    row = connection.execute(query.encode()).fetchone()
+    row = connection.execute(query.encode(), values or None).fetchone()
     assert row is not None
     return row[0]
+
+
+def rewrite(connection: psycopg.Connection, function: str, statement: str) -> None:
+    """Give a function of the migration another body of one PL/pgSQL statement; what it is called with stays."""
+    definition = one(
+        connection, "SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p WHERE p.proname = %s", function
+    )
+    head = definition.partition(" LANGUAGE ")[0]
+    body = f"LANGUAGE plpgsql STABLE SET search_path = '' AS $rewritten$ BEGIN {statement}; END $rewritten$"
+    connection.execute(f"{head} {body}".encode())
 
 
 @contextmanager
@@ -80,7 +120,7 @@ def _relations(connection: psycopg.Connection) -> list[sql.Identifier]:
     return [sql.Identifier(schema, name) for schema, name in rows]
 
 
-def _each(connection: psycopg.Connection, row: sql.SQL) -> dict[str, tuple[int, str]]:
+def _each(connection: psycopg.Connection, row: sql.Composable) -> dict[str, tuple[int, str]]:
     found = {}
     for relation in _relations(connection):
         counted = connection.execute(
@@ -105,3 +145,16 @@ def untouched(connection: psycopg.Connection) -> dict[str, tuple[int, str]]:
         "SELECT schemaname || '.' || sequencename, coalesce(last_value, 0) FROM pg_sequences ORDER BY 1"
     ).fetchall()
     return found | {name: (number, "") for name, number in numbers}
+
+
+def outcome(connection: psycopg.Connection) -> dict[str, tuple[int, str]]:
+    """What has come of a marketplace: the same for two runs that did the same, in however many attempts."""
+    dropped = sql.SQL(", ").join(sql.Literal(column) for column in _CHANCE)
+    found = _each(connection, sql.SQL("(to_jsonb(t.*) - ARRAY[{}])::text").format(dropped))
+    history = {
+        "post_audit.runs",
+        "post_audit.step_runs",
+        "post_audit.decisions",
+        "post_audit.live_evidence",
+    }
+    return {relation: rows for relation, rows in found.items() if relation not in history}

@@ -155,6 +155,7 @@ class Product:
         said = Path(tempfile.mkdtemp(prefix="said-", dir=self.folder))
         process = _context().Process(
             target=_command,
+            daemon=True,  # ends with the tests, whatever happens to them
             args=(
                 list(arguments),
                 self.environment(),

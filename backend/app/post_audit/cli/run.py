@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from app.post_audit.cli.shared import AsJson, DryRun, StepName, app, out, print_
 from app.post_audit.codec import to_json
 from app.post_audit.compose import Application, build
 from app.post_audit.demonstration import confusion
+from app.post_audit.formats import count
 from app.post_audit.protocol import PostAuditProtocol
 from app.post_audit.runner import RunReport
 
@@ -42,11 +44,16 @@ def report_run(application: Application, report: RunReport, *, as_json: bool) ->
 def _run(names: list[str] | None, *, dry_run: bool, as_json: bool) -> int:
     # the report tells of failures; the log has the details
     with build(terminal_level=logging.CRITICAL) as application:
+        loaded = None
         with progress() as bars:
             if names is None:
                 bars.say("Looking for a marketplace")
-                application.prepare_first_run()
+                loaded = application.prepare_first_run()
             report = PostAuditProtocol(application).run_steps(names, dry_run=dry_run, progress=bars)
+        if loaded is not None:
+            rows = count(sum(loaded.rows.values()))
+            note = f"The database was empty, so the demonstration was loaded into it first: {rows} rows."
+            report = replace(report, notes=(note, *report.notes))
         return report_run(application, report, as_json=as_json)
 
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "OWN_DATABASE",
     "Account",
     "Binaries",
-    "OWN_DATABASE",
     "account_for",
     "choose",
     "from_system",

@@ -36,6 +36,18 @@ _SETTINGS: Final = (
 )
 """Tables in which the migration has put rows: these are kept while the demonstration is there."""
 
+_HISTORY: Final = (
+    "post_audit.changes",
+    "post_audit.decisions",
+    "post_audit.holds",
+    "post_audit.live_evidence",
+    "post_audit.outbox",
+    "post_audit.runs",
+    "post_audit.step_runs",
+    "post_audit.subjects",
+)
+"""What runs over an empty marketplace leave behind; that alone does not make a marketplace."""
+
 _KEPT: Final = (
     "post_audit.bindings",
     "post_audit.installed_functions",
@@ -126,7 +138,7 @@ def obstacle(connection: psycopg.Connection) -> ConfigurationError | InputError 
             f"The role {role} {place}, which is not a table of the demonstration's.", cure=_EMPTY_DATABASE
         )
     used = [relation for relation, _ in _tables(connection) if _has_rows(connection, relation)]
-    used = [relation for relation in used if relation not in _SETTINGS]
+    used = [relation for relation in used if relation not in {*_SETTINGS, *_HISTORY}]
     if used:
         others = f" and {len(used) - 1} more" if len(used) > 1 else ""
         return InputError(

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
-from app.post_audit.logs import get_logger
+from app.post_audit.logs import get_logger, redact
 from app.post_audit.ports import JSON, Database
 from app.post_audit.runner import owner
 from app.post_audit.runner.lease import Heartbeat, OwnedRun
@@ -302,6 +302,8 @@ class Runner:
                 "message": f"The step met a fault of the program: {error}",
                 "cure": "The log has the details; please report it.",
             }
+        # This is stored and shown; a database's own text may repeat an address with its password.
+        told = {name: redact(text) for name, text in told.items()}
         return StepReport(
             step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started)
         )

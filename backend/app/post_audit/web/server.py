@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -65,12 +67,24 @@ def serve(application: Application, *, port: int) -> int:
     config = uvicorn.Config(app, host=LOOPBACK, port=port, log_config=None, server_header=False)
     print(f"Serving http://{LOOPBACK}:{port}  (API: /docs; stop with Ctrl-C)", flush=True)  # noqa: T201 - for the person who started it
     try:
-        uvicorn.Server(config).run()
+        _Server(config).run()
     finally:
         # A run that is going on is handed back after its step; those that wait are made by the next one.
         application.runner.stop()
         runs.shutdown(wait=True, cancel_futures=True)
     return 0
+
+
+class _Server(uvicorn.Server):
+    """A server whose stop by a signal is an ordinary end.
+
+    uvicorn's own raises the signal again after its shutdown, before we could hand a run back.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
+        """Ask for the end; a second Ctrl-C does not wait for open connections."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def _run(application: Application, kind: RunKind, tick: str) -> None:

@@ -41,27 +41,29 @@ def test_the_first_start_makes_everything_and_the_second_finds_it(
     assert second.hello["row"][1] == port
 
 
-@pytest.mark.parametrize("users", [2, 4])
-def test_users_who_come_at_once_share_one_server(any_place: Place, users: int) -> None:
-    holders = [any_place.hold() for _ in range(users)]
+def test_users_who_come_at_once_share_one_server(place: Place) -> None:
+    holders = [place.hold() for _ in range(4)]
     assert len({tuple(holder.hello["row"]) for holder in holders}) == 1
-    assert len(any_place.keepers()) == 1
+    assert len(place.keepers()) == 1
 
 
-def test_a_user_who_ends_leaves_the_server_to_the_others(place: Place) -> None:
-    first, second = place.hold(), place.hold()
+def test_a_user_who_ends_leaves_the_server_to_the_others(used_place: Place) -> None:
+    first, second = used_place.hold(), used_place.hold()
     assert first.hello["row"] == second.hello["row"]
     first.end()
     started = second.hello["row"][0]
     assert second.sql("SELECT pg_postmaster_start_time()::text") == [started]
-    assert place.hold().hello["row"] == second.hello["row"]
+    assert used_place.hold().hello["row"] == second.hello["row"]
 
 
 def test_the_last_user_in_this_process_leaves_neither_server_nor_child(
-    place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
+    used_place: Place,
+    eventually: Callable[[float, Callable[[], bool]], bool],
+    children: Callable[[], set[int]],
 ) -> None:
-    handle = EmbeddedServer(place.state).acquire()
-    other = EmbeddedServer(place.state).acquire()
+    before = children()
+    handle = EmbeddedServer(used_place.state).acquire()
+    other = EmbeddedServer(used_place.state).acquire()
     other.close()
     with psycopg.connect(handle.conninfo) as connection:
         assert connection.info.dbname == "bell24h"
@@ -69,14 +71,13 @@ def test_the_last_user_in_this_process_leaves_neither_server_nor_child(
         handle.close()
         handle.close()
         # The child was born while the lock was held and must not hold it.
-        assert eventually(5, place.nothing_left)
+        assert eventually(5, used_place.nothing_left)
         child.kill()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert children() == before
 
 
-def test_the_server_is_set_up_for_text_of_every_script_and_for_safety(place: Place) -> None:
-    holder = place.hold()
+def test_the_server_is_set_up_for_text_of_every_script_and_for_safety(used_place: Place) -> None:
+    holder = used_place.hold()
     settings = holder.sql(
         "SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN ('fsync', 'data_checksums', "
         "'TimeZone', 'listen_addresses', 'unix_socket_directories', 'idle_in_transaction_session_timeout')"
@@ -97,17 +98,17 @@ def test_the_server_is_set_up_for_text_of_every_script_and_for_safety(place: Pla
     assert holder.sql("SELECT similarity('दिल्ली', 'दिल्ली')") == [1]
 
 
-def test_the_password_is_the_owners_alone_and_shows_nowhere(any_place: Place) -> None:
-    holder = any_place.hold()
-    path = any_place.state / "password"
+def test_the_password_is_the_owners_alone_and_shows_nowhere(any_used_place: Place) -> None:
+    holder = any_used_place.hold()
+    path = any_used_place.state / "password"
     assert holder.hello["describe"] == f"bell24h on 127.0.0.1:{holder.hello['row'][1]} (embedded)"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(any_place.state.stat().st_mode) == 0o700
+    assert stat.S_IMODE(any_used_place.state.stat().st_mode) == 0o700
     password = path.read_text().strip()
     assert len(password) >= 40
     assert password not in holder.hello["repr"]
-    data = Path(any_place.identity()["data_directory"])
-    for kept in (any_place.state, data.parent):
+    data = Path(any_used_place.identity()["data_directory"])
+    for kept in (any_used_place.state, data.parent):
         for log in [
             *kept.glob("*.log"),
             *kept.glob("*.json"),
@@ -115,7 +116,7 @@ def test_the_password_is_the_owners_alone_and_shows_nowhere(any_place: Place) ->
             data / "pg_hba.conf",
         ]:
             assert password not in log.read_text()
-    for pid in (*any_place.server(), *any_place.keepers()):
+    for pid in (*any_used_place.server(), *any_used_place.keepers()):
         for what in ("cmdline", "environ"):
             assert password.encode() not in Path(f"/proc/{pid}/{what}").read_bytes()
     assert "scram-sha-256" in (data / "pg_hba.conf").read_text()
@@ -124,39 +125,39 @@ def test_the_password_is_the_owners_alone_and_shows_nowhere(any_place: Place) ->
     ]
 
 
-def test_a_wrong_password_is_refused(place: Place) -> None:
-    port = place.hold().hello["row"][1]
+def test_a_wrong_password_is_refused(used_place: Place) -> None:
+    port = used_place.hold().hello["row"][1]
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host="127.0.0.1", port=port, user="postgres", password="guess", dbname="bell24h")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that only root can enter")
-def test_a_project_that_only_root_can_enter_works(place: Place, tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    assert place.hold().sql("SELECT 1") == [1]
-    data = Path(place.identity()["data_directory"])
+def test_a_project_that_only_root_can_enter_works(used_place: Place) -> None:
+    used_place.state.parent.chmod(0o700)
+    assert used_place.hold().sql("SELECT 1") == [1]
+    data = Path(used_place.identity()["data_directory"])
     assert data.is_relative_to("/var/lib/post-audit")
     assert data.stat().st_uid != 0
     assert data.parent.stat().st_uid == 0
-    owners = {Path(f"/proc/{pid}").stat().st_uid for pid in place.server()}
+    owners = {Path(f"/proc/{pid}").stat().st_uid for pid in used_place.server()}
     assert owners == {data.stat().st_uid}
-    assert (data.parent / "belongs-to").read_text().strip() == str(place.state)
+    assert (data.parent / "belongs-to").read_text().strip() == str(used_place.state)
 
 
 def test_an_ordinary_user_and_root_can_work_on_the_same_data(
-    ordinary_place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
+    used_ordinary_place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
 ) -> None:
-    holder = ordinary_place.hold()
-    holder.sql("CREATE TABLE ours AS SELECT 1 AS value")
+    holder = used_ordinary_place.hold()
+    holder.sql("CREATE TABLE of_both AS SELECT 1 AS value")
     holder.end()
-    assert eventually(5, ordinary_place.nothing_left)
+    assert eventually(5, used_ordinary_place.nothing_left)
     with (
-        EmbeddedServer(ordinary_place.state).acquire() as handle,
+        EmbeddedServer(used_ordinary_place.state).acquire() as handle,
         psycopg.connect(handle.conninfo) as connection,
     ):
-        assert connection.execute("SELECT value FROM ours").fetchone() == (1,)
-    assert eventually(5, ordinary_place.nothing_left)
-    assert ordinary_place.hold().sql("SELECT value FROM ours") == [1]
+        assert connection.execute("SELECT value FROM of_both").fetchone() == (1,)
+    assert eventually(5, used_ordinary_place.nothing_left)
+    assert used_ordinary_place.hold().sql("SELECT value FROM of_both") == [1]
 
 
 def test_a_moved_project_keeps_its_data_and_a_copy_gets_a_server_of_its_own(
@@ -177,25 +178,28 @@ def test_a_moved_project_keeps_its_data_and_a_copy_gets_a_server_of_its_own(
 
 
 def test_a_port_that_another_program_took_is_left_to_it(
-    place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
+    used_place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
 ) -> None:
-    holder = place.hold()
+    holder = used_place.hold()
     port = holder.hello["row"][1]
     holder.end()
-    assert eventually(5, place.nothing_left)
+    assert eventually(5, used_place.nothing_left)
     with socket.create_server(("127.0.0.1", port)):
-        assert place.hold().hello["row"][1] != port
+        assert used_place.hold().hello["row"][1] != port
 
 
 def test_data_of_another_major_version_are_refused_with_a_cure(
-    place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
+    used_place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
 ) -> None:
-    place.hold().end()
-    assert eventually(5, place.nothing_left)
-    (Path(place.identity()["data_directory"]) / "PG_VERSION").write_text("9\n")
+    used_place.hold().end()
+    assert eventually(5, used_place.nothing_left)
+    version = Path(used_place.identity()["data_directory"]) / "PG_VERSION"
+    was = version.read_text()
+    version.write_text("9\n")
     with pytest.raises(ConfigurationError, match="made by PostgreSQL 9; here is only") as caught:
-        EmbeddedServer(place.state).acquire()
+        EmbeddedServer(used_place.state).acquire()
     assert "Install PostgreSQL 9" in caught.value.cure
+    version.write_text(was)
 
 
 def test_a_postgresql_of_the_system_serves_where_the_wheel_is_missing(place: Place) -> None:
@@ -229,20 +233,20 @@ def test_programs_that_cannot_make_a_database_say_why(place: Place, tmp_path: Pa
 
 
 def test_a_missing_password_and_a_damaged_note_are_said(
-    place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
+    used_place: Place, eventually: Callable[[float, Callable[[], bool]], bool]
 ) -> None:
-    place.hold().end()
-    assert eventually(5, place.nothing_left)
-    note = (place.state / "server.json").read_text()
-    (place.state / "server.json").write_text("{")
+    used_place.hold().end()
+    assert eventually(5, used_place.nothing_left)
+    note = (used_place.state / "server.json").read_text()
+    (used_place.state / "server.json").write_text("{")
     with pytest.raises(ConfigurationError, match=r"server\.json cannot be read"):
-        EmbeddedServer(place.state).acquire()
-    (place.state / "server.json").write_text(note)
-    password = (place.state / "password").read_text()
-    (place.state / "password").unlink()
+        EmbeddedServer(used_place.state).acquire()
+    (used_place.state / "server.json").write_text(note)
+    password = (used_place.state / "password").read_text()
+    (used_place.state / "password").unlink()
     with pytest.raises(ConfigurationError, match="password is missing"):
-        EmbeddedServer(place.state).acquire()
-    (place.state / "password").write_text(password)
+        EmbeddedServer(used_place.state).acquire()
+    (used_place.state / "password").write_text(password)
 
 
 def test_a_state_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:

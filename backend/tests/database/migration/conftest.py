@@ -101,9 +101,11 @@ def psql(conninfo: str, file: Path = MIGRATION) -> subprocess.CompletedProcess[s
 class Servers:
     """The servers of this session, each started when the first test asks for it."""
 
-    def __init__(self, folder: Path, shared: str) -> None:
+    def __init__(self, folder: Path, memory: Path | None, shared: str, databases: Databases) -> None:
         self._folder = folder
+        self._memory = memory
         self._shared = shared
+        self._databases = databases
         self._running: list[tuple[EmbeddedServer, ServerHandle]] = []
         self._places: dict[str, Place] = {}
         self._closing = ExitStack()
@@ -118,7 +120,11 @@ class Servers:
     def _prepare(self, name: str, major: int, *, is_supabase: bool) -> Place:
         owner = self._server(name, major, is_supabase=is_supabase)
         admin = supabase.prepare_server(owner) if is_supabase else owner
-        databases = self._closing.enter_context(Databases(admin))
+        databases = (
+            self._databases
+            if owner == self._shared
+            else self._closing.enter_context(Databases(admin, self._memory))
+        )
         place = Place(name=name, admin=admin, owner=owner, is_supabase=is_supabase, databases=databases)
         base = place.database(BASE, "template1")
         if is_supabase:
@@ -158,9 +164,11 @@ class Servers:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Servers]:
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, memory: Path | None, server: str, databases: Databases
+) -> Iterator[Servers]:
     """Servers of other versions and kinds beside the one that all tests share."""
-    made = Servers(tmp_path_factory.mktemp("servers"), server)
+    made = Servers(tmp_path_factory.mktemp("servers"), memory, server, databases)
     yield made
     made.stop()
 

@@ -41,7 +41,10 @@ def gather(database: Database, policy: BugsPolicy, as_of: datetime) -> BugsFacts
             limit=policy.page_size,
         )
         if not isinstance(answer, Mapping) or not isinstance(page := answer.get("bugs"), list):
-            raise UnexpectedAnswer("The database answered with no page of bugs.")
+            raise UnexpectedAnswer(
+                "The database answered with no page of bugs.",
+                cure="Apply the migration that belongs to this program: post-audit migrate.",
+            )
         bugs.extend(page)
         after = answer.get("next")
         if after is None:

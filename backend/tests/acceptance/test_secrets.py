@@ -1,0 +1,140 @@
+"""A secret of the settings is in no log, in no output and in no table, whatever happens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.support import marketplace
+from tests.support.product import Product
+
+pytestmark = pytest.mark.acceptance
+
+# Planted words, each as short and as odd as real ones are.
+PLANTED: Final = {
+    "SUPABASE_URL": "https://planted.supabase.co",
+    "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_PLANTED-service-key",
+    "N8N_WEBHOOK_AB_UPDATE": "https://n8n.example/webhook/PLANTED-ab-path?key=PLANTEDab",
+    "N8N_WEBHOOK_SCALE": "https://user:PLANTEDscale@n8n.example/webhook/PLANTED-scale-path",
+    "TELEGRAM_BOT_TOKEN": "123456789:PLANTED-telegram-token-0123456789abc",
+    "TELEGRAM_CHAT_ID": "-100123456",
+    "POST_AUDIT_LOG_LEVEL": "DEBUG",
+}
+PASSWORD: Final = "PLANTED p@ss/word:1"
+QUOTED: Final = "PLANTED%20p%40ss%2Fword%3A1"
+SIGNS: Final = ("PLANTED", "p@ss", "p%40ss")
+
+
+def _address(conninfo: str) -> str:
+    """The database as somebody with a password of their own reaches it, the password written as addresses want it."""
+    parts = conninfo_to_dict(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as admin:
+        role = sql.Identifier("planted")
+        admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+        admin.execute(
+            sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(role, sql.Literal(PASSWORD))
+        )
+    return f"postgresql://planted:{QUOTED}@127.0.0.1:{parts['port']}/{parts['dbname']}"
+
+
+@pytest.fixture
+def planted(tmp_path: Path, conninfo: str) -> Product:
+    return Product(tmp_path, PLANTED | {"DATABASE_URL": _address(conninfo)}, preloaded=True)
+
+
+def _everything(connection: psycopg.Connection) -> str:
+    tables = connection.execute(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'post_audit')"
+    ).fetchall()
+    texts = []
+    for schema, table in tables:
+        row = connection.execute(
+            sql.SQL(
+                "SELECT string_agg((t.*)::text, '') FROM {} AS t WHERE (t.*)::text ~ 'PLANTED|p@ss|p%40ss'"
+            ).format(sql.Identifier(schema, table))
+        ).fetchone()
+        texts.append((row[0] if row else None) or "")
+    return "".join(texts)
+
+
+def _found(*texts: str) -> list[str]:
+    """Each place where a sign of a secret stands, with what stands around it."""
+    return [text[max(0, text.index(sign) - 80) :][:160] for text in texts for sign in SIGNS if sign in text]
+
+
+def test_a_run_its_failure_and_its_undo_tell_no_secret(
+    tmp_path: Path, demonstration: str, looking: psycopg.Connection
+) -> None:
+    product = Product(tmp_path, PLANTED | {"DATABASE_URL": _address(demonstration)}, preloaded=True)
+    said: list[str] = []
+
+    def told(code: int, *command: str) -> None:
+        ended = product.run(*command)
+        assert ended.returncode == code, ended.stderr
+        said.extend((ended.stdout, ended.stderr))
+
+    told(0, "run", "--json")
+    told(0, "undo", "2")
+    told(0, "status")
+    told(2, "import", "nowhere.json")
+    looking.execute("DROP FUNCTION public.post_audit_read_fake_data")
+    told(1, "run")
+    assert _found(*said, product.log.read_text(), _everything(looking)) == []
+
+
+def test_an_address_that_the_server_repeats_in_its_error_is_told_to_nobody(
+    planted: Product, connection: psycopg.Connection
+) -> None:
+    """As foreign tables and links to other databases do: the address and its password stand in the message."""
+    message = f"could not connect to {planted.settings['DATABASE_URL']}"
+    marketplace.rewrite(
+        connection, "post_audit_read_bugs", f"RAISE EXCEPTION '%', $address${message}$address$"
+    )
+    ran = [planted.run("run"), planted.run("step", "bugs", "--json")]
+    assert [ended.returncode for ended in ran] == [1, 1]
+    places = {
+        "output": "".join(ended.stdout + ended.stderr for ended in ran),
+        "log": planted.log.read_text(),
+        "tables": _everything(connection),
+    }
+    assert [place for place, text in places.items() if _found(text)] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (QUOTED, "PLANTEDwrong"),
+        ("/scratch", "/no_such_scratch"),
+        ("127.0.0.1:", "127.0.0.1:9"),
+        ("127.0.0.1", "no-such-host.invalid"),
+        ("postgresql://", "postgresql//"),
+        ("postgresql://", ""),
+        (QUOTED, "PLANTED p@ss/word:1"),
+        (QUOTED, "PLANTED%zz"),
+    ],
+    ids=["password", "database", "port", "host", "no colon", "no scheme", "not quoted", "badly quoted"],
+)
+def test_what_cannot_connect_tells_no_secret(planted: Product, change: tuple[str, str]) -> None:
+    address = planted.settings["DATABASE_URL"].replace(*change)
+    assert address != planted.settings["DATABASE_URL"]
+    product = Product(planted.folder, PLANTED | {"DATABASE_URL": address}, preloaded=True)
+    told = product.run("run")
+    document = product.run("status", "--json")
+    assert (told.returncode, document.returncode) == (2, 2)
+    assert json.loads(document.stdout)["error"]["cure"]
+    log = product.log.read_text() if product.log.exists() else ""
+    assert _found(told.stdout, told.stderr, document.stdout, document.stderr, log) == []
+
+
+@pytest.mark.parametrize("name", ["POST_AUDIT_PORT", "POST_AUDIT_LEASE_SECONDS", "SUPABASE_URL"])
+def test_a_secret_in_the_wrong_setting_is_not_repeated(tmp_path: Path, name: str) -> None:
+    ended = Product(tmp_path, {name: "PLANTED-in-the-wrong-place"}, preloaded=True).run("run")
+    assert ended.returncode == 2
+    assert name in ended.stderr
+    assert _found(ended.stdout, ended.stderr) == []
