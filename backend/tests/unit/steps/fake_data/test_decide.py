@@ -147,8 +147,8 @@ def test_claimed_and_paid_suppliers_wait(kind: str) -> None:
     [
         (99, 1, None),
         (98, 2, "large_share"),
-        (99_500, 500, None),
-        (99_499, 501, "many_rows"),
+        (49_500, 500, None),
+        (49_599, 501, "many_rows"),
         (10, 501, "many_rows"),
     ],
 )
