@@ -33,6 +33,7 @@ __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "
 # letter outside ASCII is one.
 _LIBC_LOCALES: Final = ("C.UTF-8", "en_US.UTF-8", "C")
 _INITDB_SECONDS: Final = 120.0  # measured 0.6 s; a slow disk syncs 1000 files
+_RESTED_SECONDS: Final = 3600.0
 _PASSWORD_BYTES: Final = 32
 _BUILTIN_LOCALES_SINCE: Final = 17  # major version
 
@@ -112,14 +113,29 @@ def _place(directory: Path, server_id: str) -> Path:
 
 
 def _remove_forgotten(shared: Path) -> None:
-    """Remove servers of vanished temporary folders (a killed test run); those of any other folder stay."""
+    """Remove servers of vanished temporary folders (a killed test run); those of any other folder stay.
+
+    Not one that ran within the last hour: its folder may just have been moved, and its next start would tell.
+    """
     temporary = Path(tempfile.gettempdir())
     for note in shared.glob("*/belongs-to"):
         directory = Path(note.read_text(encoding="utf-8").strip())
-        if directory.is_relative_to(temporary) and not directory.exists():
+        if (
+            directory.is_relative_to(temporary)
+            and not directory.exists()
+            and _has_rested(note.parent / "data")
+        ):
             with open_lock(note.parent / SERVER_LOCK) as lock:
                 if take(lock, exclusive=True):
                     shutil.rmtree(note.parent)
+
+
+def _has_rested(data: Path) -> bool:
+    """Whether no server began or ended on these data for an hour: both change the folder's postmaster.pid."""
+    try:
+        return time.time() - data.stat().st_mtime > _RESTED_SECONDS
+    except FileNotFoundError:
+        return True
 
 
 def data_version(data: Path) -> int | None:

@@ -75,7 +75,6 @@ def test_it_is_not_loaded_twice(connection: psycopg.Connection, market: Market, 
         "INSERT INTO public.invites_sent (channel) VALUES ('sms')",
         "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('u1', 'gift', 1)",
         "SELECT public.post_audit_apply_seed_rows('ours', '[{\"name\": \"Ours\"}]', 'a test')",
-        "SELECT public.post_audit_apply_begin_run('ours', 'a test', 30)",
     ],
 )
 def test_one_row_of_somebody_is_enough_to_refuse(

@@ -279,3 +279,25 @@ def test_data_in_use_are_not_erased(
     assert not (place.state / "password").exists()
     assert place.hold().sql("SELECT 1") == [1]
     assert eventually(1, lambda: len(place.keepers()) == 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers lie apart from their state directory")
+def test_data_of_a_vanished_temporary_folder_go_once_they_have_rested(
+    used_place: Place, tmp_path: Path, eventually: Callable[[float, Callable[[], bool]], bool]
+) -> None:
+    used_place.hold().end()
+    assert eventually(5, used_place.nothing_left)
+    data = Path(used_place.identity()["data_directory"])
+    used_place.state.rename(tmp_path / "moved")
+
+    def somebody_else_starts(name: str) -> None:
+        other = EmbeddedServer(tmp_path / name / ".post_audit")
+        other.acquire().close()
+        other.destroy()
+
+    somebody_else_starts("first")
+    assert data.exists()
+    os.utime(data, (0, 0))
+    somebody_else_starts("second")
+    assert not data.exists()
+    (tmp_path / "moved").rename(used_place.state)

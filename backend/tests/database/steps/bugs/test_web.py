@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 
@@ -30,10 +30,10 @@ class Client:
 
     def post(
         self, path: str, *, json: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> httpx.Response:
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    ) -> httpx2.Response:
+        async def call() -> httpx2.Response:
+            transport = httpx2.ASGITransport(app=self.app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.post(path, json=json, headers=headers)
 
         return asyncio.run(call())
