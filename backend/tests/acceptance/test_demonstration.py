@@ -24,11 +24,7 @@ def test_a_run_in_a_database_of_ones_own(product: Product, connection: psycopg.C
     names = "conversions, infrastructure, fake_data, bugs, live_fomo, enhancements"
     said = " ".join(ended.stdout.split())
     assert f"Steps only propose until you arm them: post-audit arm STEP ({names})." in said
-    for query in (
-        EXAMPLES,
-        "SELECT count(*) FROM public.suppliers",
-        "SELECT count(*) FROM post_audit.audits",
-    ):
+    for query in (EXAMPLES, "SELECT count(*) FROM public.suppliers", "SELECT count(*) FROM post_audit.audits"):
         assert marketplace.one(connection, query) == 0
     modes = "SELECT array_agg(DISTINCT d.mode) FROM post_audit.decisions AS d"
     assert marketplace.one(connection, modes) == ["propose"]
@@ -60,17 +56,13 @@ def test_it_is_loaded_only_by_the_right_name(product: Product, connection: psyco
     removed = product.json("demo", "--remove")
     assert sum(removed["rows"].values()) > 24_000
     changed = {
-        relation: rows
-        for relation, rows in marketplace.contents(connection).items()
-        if empty[relation] != rows
+        relation: rows for relation, rows in marketplace.contents(connection).items() if empty[relation] != rows
     }
     # that there was one is remembered, so that it does not come back by itself
     assert changed.keys() == {"post_audit.marketplace"}
 
 
-def test_one_row_of_somebodys_is_enough_to_refuse_it(
-    product: Product, connection: psycopg.Connection
-) -> None:
+def test_one_row_of_somebodys_is_enough_to_refuse_it(product: Product, connection: psycopg.Connection) -> None:
     name = str(conninfo_to_dict(product.settings["DATABASE_URL"])["dbname"])
     connection.execute("INSERT INTO public.suppliers (name) VALUES ('Sharma Steel')")
     before = marketplace.untouched(connection)

@@ -29,13 +29,7 @@ def test_a_dry_run_writes_no_row(demonstrated: Product, looking: psycopg.Connect
 
 def test_what_only_looks_writes_no_row(demonstrated: Product, looking: psycopg.Connection) -> None:
     before = marketplace.untouched(looking)
-    for command in (
-        ("status",),
-        ("decisions",),
-        ("bind",),
-        ("demo", "--verdict"),
-        ("decisions", "--waiting"),
-    ):
+    for command in (("status",), ("decisions",), ("bind",), ("demo", "--verdict"), ("decisions", "--waiting")):
         ended = demonstrated.run(*command)
         assert ended.returncode == 0, (command, ended.stderr)
     assert marketplace.untouched(looking) == before

@@ -105,13 +105,7 @@ def test_the_known_addresses(demonstrated: Product, looking: psycopg.Connection,
     assert (stats["active_variant"], stats["winner"]) == ("variant_b", "variant_b")
     assert [variant["variant"] for variant in stats["stats"]] == ["variant_a", "variant_b"]
     for variant in stats["stats"]:
-        assert {
-            "variant",
-            "total_sent",
-            "total_converted",
-            "conversion_rate",
-            "data_points",
-        } <= variant.keys()
+        assert {"variant", "total_sent", "total_converted", "conversion_rate", "data_points"} <= variant.keys()
         for point in variant["data_points"]:
             assert {"time", "conversion_rate", "sent", "converted"} <= point.keys()
     assert any(variant["data_points"] for variant in stats["stats"])

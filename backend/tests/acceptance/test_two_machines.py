@@ -29,9 +29,7 @@ def _decided(product: Product) -> int:
 
 def _assert_one_effect_each(looking: psycopg.Connection) -> None:
     twice = "SELECT count(*) FROM (SELECT {0} FROM post_audit.{1} GROUP BY {0} HAVING count(*) > 1) AS t"
-    applied = (
-        "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
-    )
+    applied = "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
     assert marketplace.one(looking, applied)
     assert marketplace.one(looking, twice.format("channel, subject, version", "outbox")) == 0
     assert marketplace.one(looking, twice.format("run_id, step", "decisions")) == 0

@@ -237,7 +237,7 @@ def test_a_lead_does_not_grow_on_average_when_the_arms_are_equal(
     mean = 0.0
     for first in range(first_units + 1):
         for second in range(second_units + 1):
-            chance = math.comb(first_units, first) * math.comb(second_units, second)
+            chance = float(math.comb(first_units, first) * math.comb(second_units, second))
             converted = first + second
             chance *= true_rate**converted * (1 - true_rate) ** (first_units + second_units - converted)
             found = lead_log_e([first_units], [first], [second_units], [second], NormalDist(0.5, 0.4))
