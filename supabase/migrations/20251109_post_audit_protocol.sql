@@ -1485,8 +1485,8 @@ $$;
 -- are `immature`. `opt_outs` and `failed` of a block count its units that asked for no more messages within the window,
 -- and those whose first invite could not be sent. `assigned` counts all units by epoch and variant, and
 -- `epoch_allocations` says how they were to be shared, as far as carried out decisions and the present row tell;
--- `claim_hours` is within how many hours 99 % of a variant's verified claims came, seen on units that are two windows
--- old and at least 200 claims; `judged_from_epoch` is the epoch that began when a winner was last reverted or stopped.
+-- `claim_hours` is within how many hours 99 % of a variant's verified claims came, those up to two
+-- windows late and of mature units, and at least 200 of them; `judged_from_epoch` is the epoch that began when a winner was last reverted or stopped.
 -- With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
 -- invite is still found in all of them. `last_invite_at` is when the newest unit came in.
 --
@@ -1575,7 +1575,7 @@ BEGIN
         LIMIT 1
       ) AS f
       WHERE c.verified_at IS NOT NULL AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
-        AND f.sent_at <= as_of - 2 * attribution_window AND c.verified_at <= f.sent_at + 2 * attribution_window
+        AND f.sent_at <= mature_until AND c.verified_at <= f.sent_at + 2 * attribution_window
       GROUP BY f.variant
       HAVING pg_catalog.count(*) >= 200
     ),

@@ -26,10 +26,27 @@ from app.post_audit.steps.conversions.facts import Block, Experiment, Hold, Vari
 from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e, mismatch_log_e
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
-__all__ = ["TELLABLE_DAYS", "Assessment", "Breach", "Effect", "Obstacle", "Status", "VariantResult", "assess"]
+__all__ = [
+    "TELLABLE_DAYS",
+    "Assessment",
+    "Breach",
+    "Effect",
+    "Obstacle",
+    "Status",
+    "VariantResult",
+    "assess",
+    "least_hours",
+]
 
 _HARMS: Final = ("opt_outs", "failed")
 _DAY_HOURS: Final = 24
+
+_MARGIN: Final = 1.25
+"""How much wider than the 99 % point of the claims a new window is: the last percent would differ by variant, and two
+equal ones would be told apart by it in time."""
+
+_CALM: Final = 0.75
+"""Where 99 % of the claims come within this share of the window, none are missed after it."""
 
 
 class Status(StrEnum):
@@ -314,9 +331,9 @@ def _obstacle(
 
 
 def _wider_window(experiment: Experiment, policy: ConversionsPolicy) -> int | None:
-    """Give the window that holds 99 % of the slowest variant's claims, in whole days; None if it does."""
+    """Give the window that holds the slowest variant's claims, in whole days; None if it holds 99 % of them."""
     slowest = max(experiment.claim_hours.values(), default=0.0)
-    days = math.ceil(slowest / _DAY_HOURS)
+    days = math.ceil(slowest * _MARGIN / _DAY_HOURS)
     wanted = min(days * _DAY_HOURS, policy.maximum_window_hours)
     enough = slowest <= experiment.attribution_window_hours or wanted <= experiment.attribution_window_hours
     return None if enough else wanted
@@ -408,9 +425,21 @@ def _cheapest(results: tuple[VariantResult, ...], active: str | None) -> Variant
     return next((result for result in results if result.variant.id == active), results[0])
 
 
+def least_hours(experiment: Experiment, policy: ConversionsPolicy) -> int:
+    """Say how long an experiment has to run before anything is switched.
+
+    Claims that still come near the end of the window may come after it too; how many is known when invites are
+    two windows old.
+    """
+    window = experiment.attribution_window_hours
+    if max(experiment.claim_hours.values(), default=0.0) > _CALM * window:
+        return max(policy.minimum_runtime_hours, 2 * window)
+    return policy.minimum_runtime_hours
+
+
 def _runs_long_enough(experiment: Experiment, as_of: datetime, policy: ConversionsPolicy) -> bool:
     started = experiment.started_at
-    return started is None or as_of - started >= timedelta(hours=policy.minimum_runtime_hours)
+    return started is None or as_of - started >= timedelta(hours=least_hours(experiment, policy))
 
 
 def assess(

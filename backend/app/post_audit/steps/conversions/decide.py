@@ -20,6 +20,7 @@ from app.post_audit.steps.conversions.assess import (
     Status,
     VariantResult,
     assess,
+    least_hours,
 )
 from app.post_audit.steps.conversions.facts import Experiment, Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
@@ -353,7 +354,7 @@ def _collecting(
     if any(result.units < policy.minimum_units for result in assessment.results):
         return (_too_few(assessment, policy), rates)
     if assessment.too_soon and experiment.started_at is not None:
-        started, hours = ist(experiment.started_at), policy.minimum_runtime_hours
+        started, hours = ist(experiment.started_at), least_hours(experiment, policy)
         return (_say(TOO_SOON, experiment=experiment.name, started=started, hours=hours), rates, strength)
     days = assessment.days_left
     if days is None or days > TELLABLE_DAYS:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.post_audit.step import Channel, Decision, Outcome
@@ -344,15 +344,19 @@ def test_the_window_grows_until_it_holds_the_slowest_claims(
 ) -> None:
     late = make_experiment(CLEAR, claim_hours={"variant_a": 20.0, named: 90.5}, own_window_hours=72)
     decision = decide(make_facts(late), POLICY)
-    assert decision.headline == "The attribution window grows to 96 hours."
+    assert decision.headline == "The attribution window grows to 120 hours."
     assert codes(decision) == ["window"]
     assert f"99 % of the claims for {label} have come only after 90 h" in words(decision)
     (change,) = decision.changes
     assert (change.before, change.after) == (
         {"attribution_window_hours": 72},
-        {"attribution_window_hours": 96},
+        {"attribution_window_hours": 120},
     )
     assert [message.channel for message in decision.messages] == [Channel.TELEGRAM]
+    waits = make_experiment(CLEAR, claim_hours={"variant_b": 60.0})
+    assert codes(decide(make_facts(waits), POLICY))[0] == "too_soon"
+    assert "within the first 144\u00a0h" in decide(make_facts(waits), POLICY).reasons[0].text
+    late = replace(late, started_at=AS_OF - timedelta(hours=200))
     declined = Hold(
         subject="experiment:1", undone=change.after, until=AS_OF + timedelta(days=1), decision_id=2
     )
@@ -522,6 +526,7 @@ def test_a_lead_that_needs_more_than_a_quarter_has_no_forecast(
         assert numbers(decision)["word"] == "collecting"
 
 
+@settings(deadline=None)
 @given(
     a=st.integers(0, 3_000),
     b=st.integers(0, 3_000),
