@@ -86,7 +86,7 @@ def equal_arms(name: str, rates: tuple[float, ...], units: int, runs: int) -> li
             (bound, f"{(first <= days * 20_000 // units).mean():.2%} (at most {bound:.2%}), {days} d")
         )
     flips = np.median([(np.diff(row[row >= 0]) != 0).sum() for row in path])
-    passed = all(bound <= 0.05 for bound, _ in told) and flips == 0
+    passed = all(bound <= 0.05 for bound, _ in told) and bool(flips == 0)
     return [(f"1 equal, {name}", f"{told[0][1]}; {told[1][1]}; flips {flips:.0f}", passed)]
 
 
@@ -287,7 +287,7 @@ def harm(runs: int) -> list[Row]:
     """Opt-outs of .6 % against .3 %: when the arm is stopped; and how often an equal one is, in 14 days."""
     generator = np.random.default_rng(SEED)
     needed = math.log(2 / POLICY.guardrail_alpha)
-    sent, rows = UNITS * np.arange(1, 14 * DAY + 1), []
+    sent = UNITS * np.arange(1, 14 * DAY + 1)
     firsts: dict[str, list[float]] = {"b": [], "any": []}
     for rate, arms, name in ((0.006, "b", "b"), (0.003, "ab", "any")):
         sums = np.cumsum(
@@ -303,9 +303,10 @@ def harm(runs: int) -> list[Row]:
                     break
             firsts[name].append(first)
     median, false = float(np.median(firsts["b"])), float(np.isfinite(firsts["any"]).mean())
-    rows.append(("7 opt-outs doubled", f"stopped at {median:,.0f} sends an arm (median)", median <= 12_000))
-    rows.append(("7 opt-outs equal", f"{false:.2%} false alarms, 14 d", false <= 0.01))
-    return rows
+    return [
+        ("7 opt-outs doubled", f"stopped at {median:,.0f} sends an arm (median)", median <= 12_000),
+        ("7 opt-outs equal", f"{false:.2%} false alarms, 14 d", false <= 0.01),
+    ]
 
 
 def real(orders: int) -> list[Row]:
@@ -401,7 +402,6 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         waiting = [pool.submit(measure, *arguments) for measure, arguments in cells(runs)]
         rows += [row for one in waiting for row in one.result()]
-    rows.sort(key=lambda row: row[0] if row[0][0] != " " else "9 z")
     seconds = time.perf_counter() - started
     if options.json:
         table = [{"line": name, "result": text, "holds": holds} for name, text, holds in rows]

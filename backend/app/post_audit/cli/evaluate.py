@@ -29,7 +29,7 @@ def _simulations() -> None:
     """Keep `simulate` a group while it has one command."""
 
 
-Alpha = Annotated[float | None, typer.Option(help="How often equal variants may ever be switched. [0.05]")]
+_Alpha = Annotated[float | None, typer.Option(help="How often equal variants may ever be switched. [0.05]")]
 
 
 @evaluations.command("conversions")
@@ -40,7 +40,7 @@ def evaluate_conversions(
     outcome: Annotated[str, typer.Option(help="Column of the outcome: 1 or 0.")],
     time: Annotated[str | None, typer.Option(help="Column of the time of arrival.")] = None,
     order_seed: Annotated[int | None, typer.Option(help="Shuffle by this seed, without a time.")] = None,
-    alpha: Alpha = None,
+    alpha: _Alpha = None,
     as_json: AsJson = False,
 ) -> int:
     """Replay an A/B test as if its units had just arrived, and tell what would have been decided, and when."""
@@ -79,7 +79,7 @@ def simulate_conversions(
     units_a_day: Annotated[int, typer.Option(help="Suppliers a day and arm.")] = 20_000,
     looks_a_day: Annotated[int, typer.Option(help="How often one looks.")] = 12,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 20251109,
-    alpha: Alpha = None,
+    alpha: _Alpha = None,
     as_json: AsJson = False,
 ) -> int:
     """Tell how often equal messages are switched, how soon a better one is, and what waiting costs."""

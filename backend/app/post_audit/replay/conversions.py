@@ -50,8 +50,8 @@ _START: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _CELLS_AT_ONCE: Final = 60_000
 """Runs × looks that are simulated together: 24 MB for each array of bets."""
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+_Ints = NDArray[np.int64]
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Units:
     """Units in the order they arrived: the place of their variant in `variants`, and whether they converted."""
 
     variants: tuple[str, ...]
-    variant: Ints
+    variant: _Ints
     converted: NDArray[np.bool_]
     exposed_to_several: int = 0
 
@@ -164,7 +164,7 @@ def _bets(policy: ConversionsPolicy) -> Bets:
     )
 
 
-def proven_path(units: Ints, converted: Ints, policy: ConversionsPolicy) -> Ints:
+def proven_path(units: _Ints, converted: _Ints, policy: ConversionsPolicy) -> _Ints:
     """Say which arm is proved better than all others after each block; -1 where none is.
 
     Counts have the shape (runs, arms, blocks); the answer has (runs, blocks). The rule of `assess`: every
@@ -189,7 +189,7 @@ def proven_path(units: Ints, converted: Ints, policy: ConversionsPolicy) -> Ints
     return np.where(wins, best, -1)
 
 
-def _blocks(units: Units) -> tuple[Ints, Ints]:
+def _blocks(units: Units) -> tuple[_Ints, _Ints]:
     """Count units and conversions by variant and look, the last look being shorter; shape (1, arms, looks)."""
     look = np.arange(len(units.variant)) // UNITS_A_LOOK
     shape = (1, len(units.variants), int(look[-1]) + 1)
@@ -199,7 +199,7 @@ def _blocks(units: Units) -> tuple[Ints, Ints]:
     return counted, converted
 
 
-def _experiment(units: Units, counted: Ints, converted: Ints) -> Experiment:
+def _experiment(units: Units, counted: _Ints, converted: _Ints) -> Experiment:
     """Make the facts of the step of a file's units: an hour for each look, all of them mature."""
     each, odd = divmod(10_000, len(units.variants))
     shares = {name: each + (place < odd) for place, name in enumerate(units.variants)}
@@ -236,7 +236,7 @@ def _experiment(units: Units, counted: Ints, converted: Ints) -> Experiment:
     )
 
 
-def _greatest_mismatch(experiment: Experiment, counted: Ints) -> float:
+def _greatest_mismatch(experiment: Experiment, counted: _Ints) -> float:
     """Give the greatest log e-value of the shares over all looks: what a look at each of them would have met."""
     names = [variant.id for variant in experiment.variants]
     sums = np.cumsum(counted[0], axis=1).T.tolist()
@@ -308,7 +308,7 @@ class Traffic:
             raise InputError("A rate lies between 0 and 1; units and looks are at least 1.")
 
 
-def first_looks(path: Ints) -> Floats:
+def first_looks(path: _Ints) -> _Floats:
     """Give the number of the first look at which some arm is proved; infinity where none ever is."""
     decided = path >= 0
     return np.where(decided.any(axis=1), decided.argmax(axis=1) + 1.0, np.inf)
@@ -319,7 +319,7 @@ def _chunks(runs: int, looks: int) -> Iterable[int]:
     return (min(size, runs - begin) for begin in range(0, runs, size))
 
 
-def _flips(path: Ints) -> Ints:
+def _flips(path: _Ints) -> _Ints:
     """Count, run by run, how often another arm is proved than the one before."""
     flips = np.zeros(len(path), dtype=np.int64)
     for place, row in enumerate(path):
@@ -346,9 +346,9 @@ def simulate(traffic: Traffic, policy: ConversionsPolicy, *, runs: int, seed: in
         raise InputError("At least one run is needed.")
     generator = np.random.default_rng(seed)
     rates = np.array(traffic.rates)
-    winners: list[Ints] = []
-    looks: list[Floats] = []
-    flips: list[Ints] = []
+    winners: list[_Ints] = []
+    looks: list[_Floats] = []
+    flips: list[_Ints] = []
     for size in _chunks(runs, traffic.looks):
         shape = (size, len(rates), traffic.looks)
         converted = generator.binomial(traffic.units_a_look, rates[:, None], shape)
