@@ -128,7 +128,7 @@ def drift(runs: int) -> list[Row]:
             (
                 "  missed by rate, ratio, difference",
                 f"{text} of {repetitions}",
-                max(missed) / repetitions <= 0.05,
+                bool(max(missed) / repetitions <= 0.05),
             )
         )
     return rows
@@ -160,7 +160,7 @@ def speed(rates: tuple[float, float], most: int, target: int, runs: int) -> list
         median, best = float(np.median(np.concatenate(ours))), float(np.median(np.concatenate(oracle)))
         name = f"3 {rates[0]:.1%} to {rates[1]:.1%}, a look every {units:,}"
         text = f"{median:,.0f}; oracle {best:,.0f}, ratio {median / best:.2f}; right arm {rightly / runs:.1%}"
-        rows.append((name, text, (median <= target and rightly / runs >= 0.995)))
+        rows.append((name, text, bool(median <= target and rightly / runs >= 0.995)))
     return rows
 
 
