@@ -279,7 +279,7 @@ $$;
 DO $$
 BEGIN
   PERFORM post_audit.on_ours(ARRAY['public.invites_ab_test'],
-    'CREATE INDEX IF NOT EXISTS invites_ab_test_experiment_sent ON public.invites_ab_test (experiment_id, supplier_id, sent_at, id) INCLUDE (variant, allocation_epoch)');
+    'CREATE INDEX IF NOT EXISTS invites_ab_test_experiment_sent ON public.invites_ab_test (experiment_id, supplier_id, sent_at, id) INCLUDE (variant, allocation_epoch, status)');
   PERFORM post_audit.on_ours(ARRAY['public.invites_ab_test'],
     'CREATE INDEX IF NOT EXISTS invites_ab_test_supplier ON public.invites_ab_test (supplier_id)');
   PERFORM post_audit.on_ours(ARRAY['public.invites_sent'],
@@ -1482,12 +1482,16 @@ $$;
 -- on. Where verification takes days, the experiment's window has to hold those days too.
 --
 -- Only units whose window is over are in `blocks` (hour of the invite, UTC, by epoch of the allocation); the others
--- are `immature`. With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
+-- are `immature`. `opt_outs` and `failed` of a block count its units that asked for no more messages within the window,
+-- and those whose first invite could not be sent. `assigned` counts all units by epoch and variant, and
+-- `epoch_allocations` says how they were to be shared, as far as carried out decisions and the present row tell;
+-- `claim_hours` is within how many hours 99 % of a variant's verified claims came, those up to two
+-- windows late and of mature units, and at least 200 of them; `judged_from_epoch` is the epoch that began when a winner was last reverted or stopped.
+-- With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
 -- invite is still found in all of them. `last_invite_at` is when the newest unit came in.
 --
 -- Walks index (experiment_id, supplier_id, sent_at, id) with variant and allocation_epoch of the invites once, and looks
--- up in it the supplier of every verified claim: 0.7 s of one core (1.1 s before a vacuum) for a million invites and
--- 50,000 claims.
+-- up in it the supplier of every verified claim: about a second for a million invites and 50,000 claims.
 CREATE FUNCTION public.post_audit_read_conversions(
   as_of timestamptz, default_window_hours integer DEFAULT 72, hours integer DEFAULT NULL
 ) RETURNS jsonb
@@ -1500,9 +1504,10 @@ DECLARE
   mature_until timestamptz;
   attribution_window interval;
   counted jsonb;
+  history jsonb;
   experiments jsonb := '[]';
 BEGIN
-  PERFORM post_audit.require_roles('experiments', 'invites', 'claims');
+  PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
 
   FOR experiment IN
     SELECT e.*, coalesce(e.attribution_window_hours, default_window_hours) AS window_hours
@@ -1517,9 +1522,10 @@ BEGIN
 
     WITH units AS (
       SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.sent_at <= mature_until AS mature, f.epoch, f.variant,
-        pg_catalog.count(*) AS number, pg_catalog.max(f.sent_at) AS last_invite_at
+        pg_catalog.count(*) AS number, pg_catalog.max(f.sent_at) AS last_invite_at,
+        pg_catalog.count(*) FILTER (WHERE f.status = 'failed') AS failed
       FROM (
-        SELECT DISTINCT ON (i.supplier_id) i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
+        SELECT DISTINCT ON (i.supplier_id) i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch, i.status
         FROM post_audit.invites AS i
         WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of
         ORDER BY i.supplier_id, i.sent_at, i.id
@@ -1542,12 +1548,45 @@ BEGIN
         AND c.claimed_at >= f.sent_at AND c.verified_at <= f.sent_at + attribution_window
       GROUP BY 1, 2, 3
     ),
+    opt_outs AS (
+      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
+        pg_catalog.count(DISTINCT o.supplier_id) AS number
+      FROM post_audit.opt_outs AS o
+      CROSS JOIN LATERAL (
+        SELECT i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
+        FROM post_audit.invites AS i
+        WHERE i.experiment_id = experiment.id AND i.supplier_id = o.supplier_id AND i.sent_at <= as_of
+        ORDER BY i.sent_at, i.id
+        LIMIT 1
+      ) AS f
+      WHERE f.sent_at <= mature_until
+        AND o.opted_out_at >= f.sent_at AND o.opted_out_at <= f.sent_at + attribution_window
+      GROUP BY 1, 2, 3
+    ),
+    delays AS (
+      SELECT f.variant, pg_catalog.percentile_cont(0.99) WITHIN GROUP (
+        ORDER BY EXTRACT(epoch FROM c.verified_at - f.sent_at)) / 3600 AS hours
+      FROM post_audit.claims AS c
+      CROSS JOIN LATERAL (
+        SELECT i.sent_at, i.variant
+        FROM post_audit.invites AS i
+        WHERE i.experiment_id = experiment.id AND i.supplier_id = c.supplier_id AND i.sent_at <= as_of
+        ORDER BY i.sent_at, i.id
+        LIMIT 1
+      ) AS f
+      WHERE c.verified_at IS NOT NULL AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
+        AND f.sent_at <= mature_until AND c.verified_at <= f.sent_at + 2 * attribution_window
+      GROUP BY f.variant
+      HAVING pg_catalog.count(*) >= 200
+    ),
     blocks AS (
       SELECT u.hour, u.epoch,
         pg_catalog.jsonb_object_agg(u.variant, pg_catalog.jsonb_build_object(
-          'units', u.number, 'converted', coalesce(c.number, 0))) AS counts
+          'units', u.number, 'converted', coalesce(c.number, 0), 'opt_outs', coalesce(o.number, 0), 'failed', u.failed
+        )) AS counts
       FROM units AS u
       LEFT JOIN conversions AS c ON c.hour = u.hour AND c.epoch = u.epoch AND c.variant = u.variant
+      LEFT JOIN opt_outs AS o ON o.hour = u.hour AND o.epoch = u.epoch AND o.variant = u.variant
       WHERE u.mature AND u.hour >= since
       GROUP BY u.hour, u.epoch
     )
@@ -1558,10 +1597,60 @@ BEGIN
         SELECT pg_catalog.jsonb_object_agg(y.variant, y.number)
         FROM (SELECT u.variant, pg_catalog.sum(u.number) AS number FROM units AS u WHERE NOT u.mature GROUP BY u.variant) AS y
       ), '{}'),
-      'last_invite_at', (SELECT pg_catalog.max(u.last_invite_at) FROM units AS u)
+      'last_invite_at', (SELECT pg_catalog.max(u.last_invite_at) FROM units AS u),
+      'assigned', coalesce((
+        SELECT pg_catalog.jsonb_object_agg(z.epoch, z.counts)
+        FROM (
+          SELECT y.epoch, pg_catalog.jsonb_object_agg(y.variant, y.number) AS counts
+          FROM (
+            SELECT u.epoch, u.variant, pg_catalog.sum(u.number) AS number FROM units AS u GROUP BY u.epoch, u.variant
+          ) AS y
+          GROUP BY y.epoch
+        ) AS z
+      ), '{}'),
+      'claim_hours', coalesce((SELECT pg_catalog.jsonb_object_agg(d.variant, d.hours) FROM delays AS d), '{}'),
+      'exposed_to_several', (
+        SELECT pg_catalog.count(*)
+        FROM (
+          SELECT i.supplier_id
+          FROM post_audit.invites AS i
+          WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of
+          GROUP BY i.supplier_id
+          HAVING pg_catalog.min(i.variant) <> pg_catalog.max(i.variant)
+        ) AS several
+      )
     ) INTO counted;
 
-    experiments := experiments || (counted || pg_catalog.jsonb_build_object(
+    -- An epoch that had two allocations (taken back, and begun anew otherwise) is not known.
+    SELECT pg_catalog.jsonb_build_object(
+      'epoch_allocations', (
+        SELECT coalesce(pg_catalog.jsonb_object_agg(a.epoch, a.allocation), '{}')
+        FROM (
+          SELECT s.state -> 'allocation_epoch' #>> '{}' AS epoch,
+            (pg_catalog.array_agg(s.state -> 'allocation_basis_points'))[1] AS allocation
+          FROM (
+            SELECT pg_catalog.unnest(ARRAY[c.before, c.after]) AS state
+            FROM post_audit.changes AS c
+            WHERE c.subject = 'experiment:' || experiment.id AND c.state IN ('applied', 'undone', 'superseded')
+            UNION ALL
+            SELECT pg_catalog.jsonb_build_object(
+              'allocation_epoch', experiment.allocation_epoch,
+              'allocation_basis_points', experiment.allocation_basis_points)
+          ) AS s
+          WHERE s.state ? 'allocation_epoch' AND s.state ? 'allocation_basis_points'
+          GROUP BY 1
+          HAVING pg_catalog.count(DISTINCT s.state -> 'allocation_basis_points') = 1
+        ) AS a
+      ),
+      'judged_from_epoch', (
+        SELECT coalesce(pg_catalog.max((c.after ->> 'allocation_epoch')::integer), 1)
+        FROM post_audit.changes AS c
+        WHERE c.subject = 'experiment:' || experiment.id AND c.state = 'applied'
+          AND c.before ->> 'winner' IS NOT NULL AND c.after ? 'winner' AND c.after ->> 'winner' IS NULL
+      )
+    ) INTO history;
+
+    experiments := experiments || (counted || history || pg_catalog.jsonb_build_object(
       'id', experiment.id,
       'name', experiment.name,
       'active_variant', experiment.active_variant,
@@ -1570,6 +1659,7 @@ BEGIN
       'allocation_basis_points', experiment.allocation_basis_points,
       'allocation_epoch', experiment.allocation_epoch,
       'attribution_window_hours', experiment.window_hours,
+      'own_window_hours', experiment.attribution_window_hours,
       'started_at', experiment.started_at,
       'version', experiment.version
     ));
@@ -1588,7 +1678,7 @@ BEGIN
 END
 $$;
 
--- Set an experiment's active variant, winner and allocation where they still are what the decision saw. The same for
+-- Set an experiment's active variant, winner, allocation or window where they still are what the decision saw. The same for
 -- the way back. On the way back the epoch returns to its former number, which named the very same allocation.
 CREATE FUNCTION post_audit.change_experiment(
   key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint
@@ -1597,7 +1687,7 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" =
 DECLARE
   subject CONSTANT text := 'experiment:' || key;
   settable CONSTANT text[] := ARRAY[
-    'status', 'active_variant', 'winner', 'allocation_basis_points', 'allocation_epoch'];
+    'status', 'active_variant', 'winner', 'allocation_basis_points', 'allocation_epoch', 'attribution_window_hours'];
   present record;
   state jsonb;
 BEGIN
@@ -1607,7 +1697,8 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
 
-  SELECT e.status, e.active_variant, e.winner, e.allocation_basis_points, e.allocation_epoch
+  SELECT e.status, e.active_variant, e.winner, e.allocation_basis_points, e.allocation_epoch,
+    e.attribution_window_hours
   INTO present
   FROM post_audit.experiments AS e
   WHERE e.id::text = key
@@ -1631,6 +1722,7 @@ BEGIN
     winner = state ->> 'winner',
     allocation_basis_points = state -> 'allocation_basis_points',
     allocation_epoch = (state ->> 'allocation_epoch')::integer,
+    attribution_window_hours = (state ->> 'attribution_window_hours')::integer,
     version = change_experiment.version,
     updated_at = post_audit.clock()
   WHERE e.id::text = key;

@@ -164,7 +164,7 @@ $$;
 DO $$
 BEGIN
   PERFORM post_audit.on_ours(ARRAY['public.invites_ab_test'],
-    'CREATE INDEX IF NOT EXISTS invites_ab_test_experiment_sent ON public.invites_ab_test (experiment_id, supplier_id, sent_at, id) INCLUDE (variant, allocation_epoch)');
+    'CREATE INDEX IF NOT EXISTS invites_ab_test_experiment_sent ON public.invites_ab_test (experiment_id, supplier_id, sent_at, id) INCLUDE (variant, allocation_epoch, status)');
   PERFORM post_audit.on_ours(ARRAY['public.invites_ab_test'],
     'CREATE INDEX IF NOT EXISTS invites_ab_test_supplier ON public.invites_ab_test (supplier_id)');
   PERFORM post_audit.on_ours(ARRAY['public.invites_sent'],

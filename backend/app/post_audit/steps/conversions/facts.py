@@ -6,7 +6,7 @@ outcome can not change.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -30,15 +30,18 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Mature suppliers of one variant in one block, and how many of them converted."""
+    """Mature suppliers of one variant in one block, how many converted, opted out, or could not be reached."""
 
     units: Count
     converted: Count
+    opt_outs: Count = 0
+    failed: Count = 0
 
     def __post_init__(self) -> None:
-        """Refuse more conversions than suppliers."""
-        if self.converted > self.units:
-            raise ValueError(f"{self.converted} converted of only {self.units}")
+        """Refuse more conversions, opt-outs or failures than suppliers."""
+        for what in ("converted", "opt_outs", "failed"):
+            if (number := getattr(self, what)) > self.units:
+                raise ValueError(f"{number} {what} of only {self.units}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,13 @@ class Experiment:
     """One running experiment, with every mature block and the number of immature suppliers by variant.
 
     `last_invite_at` is when a supplier was last invited for the first time; None while nobody was.
+
+    `assigned` counts all suppliers, immature ones too, by epoch and variant, and `epoch_allocations` says how
+    they should have been shared (basis points); an epoch whose shares are not known is not tested.
+    `exposed_to_several` suppliers got more than one variant. `claim_hours` is, by variant, how many hours
+    after the invite 99 % of all its verified claims had come, those after the window too. Evidence starts with
+    the epoch `judged_from_epoch`: after a winner was reverted, what spoke for it before is over.
+    `own_window_hours` is the window the experiment itself sets, None where the policy's counts.
     """
 
     id: int | str
@@ -73,6 +83,12 @@ class Experiment:
     last_invite_at: AwareDatetime | None
     blocks: tuple[Block, ...]
     immature: Mapping[str, Count]
+    assigned: Mapping[int, Mapping[str, Count]] = field(default_factory=dict)
+    epoch_allocations: Mapping[int, Mapping[str, Count]] = field(default_factory=dict)
+    exposed_to_several: Count = 0
+    claim_hours: Mapping[str, float] = field(default_factory=dict)
+    judged_from_epoch: int = 1
+    own_window_hours: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse two variants of one name: their counts could not be told apart."""
@@ -95,7 +111,8 @@ class Experiment:
         may be looked at any time needs blocks whose size does not hang on the moment of the look.
         """
         newest = as_of - timedelta(hours=self.attribution_window_hours) - BLOCK_LENGTH
-        closed = (block for block in self.blocks if block.hour <= newest)
+        first = self.judged_from_epoch
+        closed = (block for block in self.blocks if block.hour <= newest and block.epoch >= first)
         return tuple(sorted(closed, key=lambda block: (block.hour, block.epoch)))
 
 

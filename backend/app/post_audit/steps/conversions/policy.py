@@ -43,10 +43,38 @@ class ConversionsPolicy:
     prior_units: float = 50.0
     """Weight of `prior_rate`, in suppliers; weak, so that one ordinary hour outweighs it."""
 
+    minimum_runtime_hours: int = 72
+    """How long an experiment runs before anything is switched, so that no single day decides."""
+
+    mismatch_alpha: float = 0.001
+    """How often shares that are kept may ever be told as not kept (sample ratio mismatch)."""
+
+    maximum_exposed_share: float = 0.01
+    """Suppliers that may have got several variants, as a share of all; above it nothing is switched."""
+
+    stale_after_hours: int = 48
+    """Without a new supplier for so long nothing is switched: promotional messages rest at night and on
+    Sundays, 37 hours together."""
+
+    guardrail_alpha: float = 0.01
+    """The share of experiments in which a guardrail may ever stop a message that does no more harm."""
+
+    smallest_effect: float = 0.05
+    """The least relative difference worth having: 4.0 against 4.2 %. Nothing below is waited for."""
+
+    maximum_window_hours: int = 336
+    """The attribution window is never widened beyond two weeks."""
+
     def __post_init__(self) -> None:
         """Refuse a policy under which a decision would mean nothing."""
         if not 0 < self.alpha < 1:
             raise ValueError("alpha must lie between 0 and 1")
+        if not (0 < self.mismatch_alpha < 1 and 0 < self.guardrail_alpha < 1):
+            raise ValueError("mismatch_alpha and guardrail_alpha must lie between 0 and 1")
+        if not (0 <= self.maximum_exposed_share <= 1 and self.smallest_effect > 0):
+            raise ValueError("maximum_exposed_share must be a share, smallest_effect must be above 0")
+        if self.minimum_runtime_hours < 0 or self.stale_after_hours < 1:
+            raise ValueError("minimum_runtime_hours must be at least 0, stale_after_hours at least 1")
         if self.minimum_units < 1 or self.attribution_window_hours < 1:
             raise ValueError("minimum_units and attribution_window_hours must be at least 1")
         if not 0 <= self.holdout_basis_points < 5_000:  # noqa: PLR2004 - half of 10,000: the winner keeps the most

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from app.post_audit.errors import NotFound
 from app.post_audit.ports import JSON
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.decide import e_value, explain, variant_numbers
+from app.post_audit.steps.conversions.decide import comparison_numbers, e_value, explain, variant_numbers
 from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Counts, Experiment, Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
@@ -88,6 +88,10 @@ def stats(
         "active_variant": experiment.active_variant,
         "winner": experiment.winner,
         "status": assessment.status.value,
+        "status_word": assessment.word,
+        "days_left": assessment.days_left,
+        "gained_conversions": assessment.gained,
+        "comparisons": [comparison_numbers(effect) for effect in assessment.effects],
         "sentence": " ".join(reason.text for reason in explain(assessment, facts.as_of, policy)),
         "leader": assessment.leader.variant.id if assessment.leader else None,
         "e_value": e_value(assessment) if assessment.leader else None,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.post_audit.step import Channel, Decision, Outcome
@@ -89,7 +89,7 @@ def test_too_few_names_the_variant_that_has_the_longest_way_to_go(
 def test_no_evidence_either_way(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
     decision = decide(make_facts(make_experiment()), POLICY)
     assert (decision.outcome, decision.headline) == (Outcome.NOTHING, "Nothing switched.")
-    assert codes(decision) == ["rates", "no_evidence"]
+    assert codes(decision) == ["rates", "no_evidence", "days_left"]
     assert "the rule asks for 1 time in 20" in words(decision)
 
 
@@ -264,7 +264,7 @@ def test_one_unknown_experiment_does_not_hide_another(
     nobody = make_experiment({"variant_a": (0, 0), "variant_b": (0, 0)}, id=2)
     decision = decide(make_facts(make_experiment(), nobody), POLICY)
     assert decision.outcome is Outcome.NOTHING
-    assert codes(decision) == ["rates", "no_evidence", "no_invites"]
+    assert codes(decision) == ["rates", "no_evidence", "days_left", "no_invites"]
 
 
 def test_overwhelming_evidence_stays_a_number(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
@@ -275,6 +275,258 @@ def test_overwhelming_evidence_stays_a_number(make_facts: MakeFacts, make_experi
     assert json.dumps(decision.numbers, allow_nan=False)
 
 
+ALIKE = {"variant_a": (500_000, 50_000), "variant_b": (500_000, 50_100)}
+
+
+def test_shares_that_are_not_kept_block_and_are_told(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    shares = {"variant_a": 5_000, "variant_b": 5_000}
+    skewed = make_experiment(
+        CLEAR,
+        assigned={1: {"variant_a": 5_000, "variant_b": 6_000}, 2: {"variant_a": 9, "variant_b": 1}},
+        epoch_allocations={1: shares},
+    )
+    decision = decide(make_facts(skewed), POLICY)
+    assert (decision.outcome, codes(decision)) == (Outcome.BLOCKED, ["mismatch"])
+    assert decision.headline == "Nothing switched: shares are not kept."
+    assert "Rs 5,000 Credit Airdrop got 5,000 suppliers where 5,500 were due" in words(decision)
+    assert numbers(decision)["word"] == "blocked: shares are not kept"
+    kept = make_experiment(
+        CLEAR, assigned={1: {"variant_a": 6_000, "variant_b": 6_010}}, epoch_allocations={1: shares}
+    )
+    assert decide(make_facts(kept), POLICY).outcome is Outcome.ACT
+
+
+def test_shares_are_judged_before_anybody_is_mature(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    young = make_experiment(
+        {"variant_a": (0, 0), "variant_b": (0, 0)},
+        immature={"variant_a": 5_000, "variant_b": 6_000},
+        assigned={1: {"variant_a": 5_000, "variant_b": 6_000}},
+        epoch_allocations={1: {"variant_a": 5_000, "variant_b": 5_000}},
+    )
+    assert codes(decide(make_facts(young), POLICY)) == ["mismatch"]
+
+
+def test_several_messages_to_one_supplier_block(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    assigned = {1: {"variant_a": 6_000, "variant_b": 6_000}}
+    decision = decide(make_facts(make_experiment(CLEAR, assigned=assigned, exposed_to_several=121)), POLICY)
+    assert (decision.outcome, codes(decision)) == (Outcome.BLOCKED, ["exposed"])
+    assert "121 of 12,000 suppliers got several messages; the rule allows 1.00 % of them." in words(decision)
+    fine = make_experiment(CLEAR, assigned=assigned, exposed_to_several=120)
+    assert decide(make_facts(fine), POLICY).outcome is Outcome.ACT
+
+
+def test_stale_data_block(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
+    stale = make_experiment(CLEAR, last_invite_at=AS_OF - timedelta(hours=49))
+    decision = decide(make_facts(stale), POLICY)
+    assert (decision.outcome, codes(decision)) == (Outcome.BLOCKED, ["stale"])
+    assert decision.headline == "Nothing switched: no new invites."
+    assert "nobody new was invited since 7 Nov, 13:30 IST" in words(decision)
+
+
+def test_nothing_is_switched_before_the_least_running_time(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    young = make_experiment(CLEAR, started_at=AS_OF - timedelta(hours=71))
+    decision = decide(make_facts(young), POLICY)
+    assert (decision.outcome, codes(decision)) == (Outcome.NOTHING, ["too_soon", "rates", "evidence"])
+    assert decide(make_facts(make_experiment(CLEAR, started_at=None)), POLICY).outcome is Outcome.ACT
+
+
+@pytest.mark.parametrize(("named", "label"), [("variant_b", "50 Inquiries Focus"), ("gone", "gone")])
+def test_the_window_grows_until_it_holds_the_slowest_claims(
+    make_facts: MakeFacts, make_experiment: MakeExperiment, named: str, label: str
+) -> None:
+    late = make_experiment(CLEAR, claim_hours={"variant_a": 20.0, named: 90.5}, own_window_hours=72)
+    decision = decide(make_facts(late), POLICY)
+    assert decision.headline == "The attribution window grows to 120 hours."
+    assert codes(decision) == ["window"]
+    assert f"99 % of the claims for {label} have come only after 90 h" in words(decision)
+    (change,) = decision.changes
+    assert (change.before, change.after) == (
+        {"attribution_window_hours": 72},
+        {"attribution_window_hours": 120},
+    )
+    assert [message.channel for message in decision.messages] == [Channel.TELEGRAM]
+    waits = make_experiment(CLEAR, claim_hours={"variant_b": 60.0})
+    assert codes(decide(make_facts(waits), POLICY))[0] == "too_soon"
+    assert "within the first 144\u00a0h" in decide(make_facts(waits), POLICY).reasons[0].text
+    late = replace(late, started_at=AS_OF - timedelta(hours=200))
+    declined = Hold(
+        subject="experiment:1", undone=change.after, until=AS_OF + timedelta(days=1), decision_id=2
+    )
+    held = decide(make_facts(late, holds=(declined,)), POLICY)
+    assert held.headline == "50 Inquiries Focus becomes the active message."
+    wide = make_experiment(CLEAR, claim_hours={"variant_b": 999.0}, attribution_window_hours=336)
+    assert "window" not in codes(decide(make_facts(wide), POLICY))
+
+
+def harmful(experiment: Experiment, **events: tuple[int, int]) -> Experiment:
+    """Give one event in each block per variant: {variant: (opt_outs, failed)}."""
+    return replace(
+        experiment,
+        blocks=tuple(
+            replace(
+                block,
+                counts={
+                    name: replace(counts, opt_outs=events[name][0], failed=events[name][1])
+                    for name, counts in block.counts.items()
+                },
+            )
+            for block in experiment.blocks
+        ),
+    )
+
+
+def test_a_harmful_message_is_stopped_though_it_converts(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    experiment = harmful(
+        make_experiment(CLEAR, active_variant="variant_b", winner="variant_b"),
+        variant_a=(2, 0),
+        variant_b=(12, 0),
+    )
+    decision = decide(make_facts(experiment), POLICY)
+    assert decision.headline == "50 Inquiries Focus is stopped: it does harm."
+    assert "opt-outs for 50 Inquiries Focus are 2.00 %, 0.33 % for the rest" in words(decision)
+    after = decision.changes[0].after
+    assert after == {
+        "active_variant": "variant_a",
+        "winner": None,
+        "allocation_basis_points": {"variant_a": 10_000, "variant_b": 0},
+        "allocation_epoch": 2,
+    }
+    done = replace(
+        experiment,
+        active_variant="variant_a",
+        winner=None,
+        allocation_basis_points={"variant_a": 10_000, "variant_b": 0},
+    )
+    assert decide(make_facts(done), POLICY).outcome is Outcome.NOTHING
+    kept = Hold(subject="experiment:1", undone=after, until=AS_OF + timedelta(days=1), decision_id=2)
+    assert decide(make_facts(experiment, holds=(kept,)), POLICY).outcome is Outcome.NOTHING
+
+
+def test_the_rest_keeps_its_shares_where_one_of_three_is_stopped(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    shares = {"variant_a": 2_000, "variant_b": 4_000, "variant_c": 4_000}
+    totals = dict.fromkeys(shares, (6000, 240))
+    experiment = harmful(
+        make_experiment(totals, allocation_basis_points=shares, winner="variant_a"),
+        variant_a=(0, 1),
+        variant_b=(0, 1),
+        variant_c=(0, 14),
+    )
+    after = decide(make_facts(experiment), POLICY).changes[0].after
+    assert (after["active_variant"], after["winner"]) == ("variant_a", "variant_a")
+    assert after["allocation_basis_points"] == {"variant_a": 3_334, "variant_b": 6_666, "variant_c": 0}
+
+
+def test_where_each_does_harm_the_best_one_goes_on(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    experiment = harmful(
+        make_experiment(CLEAR, allocation_basis_points={}), variant_a=(14, 1), variant_b=(1, 14)
+    )
+    after = decide(make_facts(experiment), POLICY).changes[0].after
+    assert after["active_variant"] == "variant_a" or after["active_variant"] == "variant_b"
+    assert after["allocation_basis_points"] == {"variant_a": 0, "variant_b": 10_000}
+
+
+def worn(make_experiment: MakeExperiment, **fields: object) -> Experiment:
+    """B won in the first epoch, and is behind in the second."""
+    before = make_experiment(CLEAR).blocks
+    after = tuple(
+        replace(block, epoch=2)
+        for block in make_experiment({"variant_a": (1_000, 80), "variant_b": (19_000, 760)}).blocks
+    )
+    settings: dict[str, Any] = {
+        "blocks": before + after,
+        "active_variant": "variant_b",
+        "winner": "variant_b",
+        "allocation_basis_points": {"variant_a": 500, "variant_b": 9_500},
+        "allocation_epoch": 2,
+    }
+    return make_experiment(CLEAR, **(settings | fields))
+
+
+def test_a_winner_that_wore_out_is_reverted(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
+    experiment = worn(make_experiment)
+    decision = decide(make_facts(experiment), POLICY)
+    assert decision.headline == "Rs 5,000 Credit Airdrop becomes active again: the winner wore out."
+    assert codes(decision) == ["worn"]
+    assert "brings 4.00 % (760 of 19,000)" in words(decision)
+    assert "8.00 % (80 of 1,000)" in words(decision)
+    after = decision.changes[0].after
+    assert after == {
+        "active_variant": "variant_a",
+        "winner": None,
+        "allocation_basis_points": {"variant_a": 5_000, "variant_b": 5_000},
+        "allocation_epoch": 3,
+    }
+    hold = Hold(subject="experiment:1", undone=after, until=AS_OF + timedelta(days=1), decision_id=2)
+    held = decide(make_facts(experiment, holds=(hold,)), POLICY)
+    assert (held.outcome, codes(held)) == (Outcome.BLOCKED, ["held", "worn"])
+    fresh = worn(
+        make_experiment, active_variant="variant_a", winner=None, allocation_epoch=3, judged_from_epoch=2
+    )
+    again = decide(make_facts(fresh), POLICY)
+    assert numbers(again)["word"] in {"reverted", "ready to switch"}
+
+
+def test_a_winner_that_holds_tells_what_it_brought(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    before = make_experiment(CLEAR).blocks
+    later = before
+    for after, more in (((19_000, 1_330), "more"), ((100, 7), "")):
+        later = make_experiment({"variant_a": (1_000, 40), "variant_b": after}).blocks
+        blocks = before + tuple(replace(block, epoch=2) for block in later)
+        decision = decide(make_facts(worn(make_experiment, blocks=blocks)), POLICY)
+        assert codes(decision)[:3] == ["already", "rates", "evidence"]
+        assert not more or f"conversions {more} than even ones" in words(decision)
+    gained = worn(make_experiment, blocks=(*before, *(replace(b, epoch=2) for b in later)))
+    assert "conversions less than even ones" in words(decide(make_facts(gained), POLICY))
+
+
+def test_messages_that_are_alike_keep_the_cheaper_one(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    decision = decide(make_facts(make_experiment(ALIKE)), POLICY)
+    assert decision.headline == "50 Inquiries Focus is kept: no difference worth having."
+    assert codes(decision) == ["alike", "rates"]
+    after = decision.changes[0].after
+    assert (after["active_variant"], after["winner"]) == ("variant_b", "variant_b")
+    done = make_experiment(ALIKE, active_variant="variant_b", winner="variant_b")
+    still = decide(make_facts(done), POLICY)
+    assert (still.outcome, still.headline) == (
+        Outcome.NOTHING,
+        "Nothing switched: no difference worth having.",
+    )
+    hold = Hold(subject="experiment:1", undone=after, until=AS_OF + timedelta(days=1), decision_id=2)
+    held = decide(make_facts(make_experiment(ALIKE), holds=(hold,)), POLICY)
+    assert codes(held) == ["held", "alike", "rates"]
+
+
+def test_a_lead_that_needs_more_than_a_quarter_has_no_forecast(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    for totals in (
+        {"variant_a": (5_000, 200), "variant_b": (5_000, 200)},
+        {"variant_a": (500, 0), "variant_b": (500, 0)},
+    ):
+        decision = decide(make_facts(make_experiment(totals)), POLICY)
+        assert codes(decision) == ["rates", "no_evidence"]
+        assert numbers(decision)["word"] == "collecting"
+
+
+@settings(deadline=None)
 @given(
     a=st.integers(0, 3_000),
     b=st.integers(0, 3_000),
@@ -299,7 +551,9 @@ def test_what_always_holds(
     for change in decision.changes:
         after = change.after
         better = "variant_a" if a > b else "variant_b"
-        assert after["active_variant"] == after["winner"] == better
+        # A recorded winner that fell behind, but not provably over all, is reverted without a new one.
+        assert after["active_variant"] == better
+        assert after["winner"] == better or (after["winner"] is None and winner not in {None, better})
         assert change.before != after
         shares = after["allocation_basis_points"]
         assert isinstance(shares, dict)
