@@ -180,12 +180,16 @@ class Keeper:
         """Remove postmaster.pid where its number belongs to a strange process by now.
 
         We hold server.lock, so no process that a keeper started is left; postgres would still refuse to start
-        while any process of the same user has that number, which is common after a restart of a container.
+        while any process of the same user has that number, which is common after a restart of a container. The
+        file names its data folder too: one that names another came along when a folder in use was copied.
         """
         file = self._data / "postmaster.pid"
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-            number = int(file.read_text(encoding="utf-8").splitlines()[0])
-            if not any(pid == number and "postgres" in command for pid, _, command in _commands()):
+            number, folder = file.read_text(encoding="utf-8").splitlines()[:2]
+            is_ours = Path(folder) == self._data and any(
+                pid == int(number) and "postgres" in command for pid, _, command in _commands()
+            )
+            if not is_ours:
                 file.unlink()
 
 

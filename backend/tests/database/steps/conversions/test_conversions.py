@@ -29,6 +29,11 @@ SELECT i.supplier_id, 'user ' || i.supplier_id, 'verified',
   i.sent_at + interval '2 hours', i.sent_at + interval '3 hours'
 FROM public.invites_ab_test AS i
 WHERE (i.variant = 'variant_a' AND i.supplier_id % 50 = 0) OR (i.variant = 'variant_b' AND i.supplier_id % 15 = 0);
+-- and the experiment goes on: these are too young to count
+INSERT INTO public.suppliers (id, name) SELECT n, 'Supplier ' || n FROM generate_series(6001, 6200) AS n;
+INSERT INTO public.invites_ab_test (supplier_id, variant, sent_at)
+SELECT n, CASE WHEN n % 2 = 0 THEN 'variant_a' ELSE 'variant_b' END, now() - interval '30 minutes'
+FROM generate_series(6001, 6200) AS n;
 """
 
 
