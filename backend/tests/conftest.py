@@ -101,9 +101,7 @@ def supabase_template(supabase_server: str, supabase_databases: Databases) -> st
 
 
 @pytest.fixture
-def supabase_conninfo(
-    supabase_server: str, supabase_databases: Databases, supabase_template: str
-) -> Iterator[str]:
+def supabase_conninfo(supabase_databases: Databases, supabase_template: str) -> Iterator[str]:
     """A freshly migrated database of a Supabase project, as its owner."""
     with supabase_databases.scratch(supabase_template, owner="postgres") as made:
         yield make_conninfo(made, user="postgres")

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from tests.support.product import Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.both_transports]
 
 STEPS = ("conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements")
 

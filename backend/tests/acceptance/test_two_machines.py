@@ -11,15 +11,20 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import Product, until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.both_transports]
 
 
 @pytest.fixture
-def machines(tmp_path: Path, demonstration: str) -> list[Product]:
+def machines(tmp_path: Path, demonstration_reached: dict[str, str]) -> list[Product]:
     made = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        made.append(Product(tmp_path / name, {"DATABASE_URL": demonstration}, preloaded=True))
+        # that a machine waits for the next tick is a thing of little interest
+        made.append(
+            Product(
+                tmp_path / name, demonstration_reached | {"POST_AUDIT_LOG_LEVEL": "DEBUG"}, preloaded=True
+            )
+        )
     return made
 
 
@@ -29,7 +34,9 @@ def _decided(product: Product) -> int:
 
 def _assert_one_effect_each(looking: psycopg.Connection) -> None:
     twice = "SELECT count(*) FROM (SELECT {0} FROM post_audit.{1} GROUP BY {0} HAVING count(*) > 1) AS t"
-    applied = "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
+    applied = (
+        "SELECT count(*) = count(DISTINCT c.subject) FROM post_audit.changes AS c WHERE c.state = 'applied'"
+    )
     assert marketplace.one(looking, applied)
     assert marketplace.one(looking, twice.format("channel, subject, version", "outbox")) == 0
     assert marketplace.one(looking, twice.format("run_id, step", "decisions")) == 0

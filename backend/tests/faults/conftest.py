@@ -10,5 +10,5 @@ from tests.support.product import Product
 
 
 @pytest.fixture
-def product(tmp_path: Path, conninfo: str) -> Product:
-    return Product(tmp_path, {"DATABASE_URL": conninfo})
+def product(tmp_path: Path, reached: dict[str, str]) -> Product:
+    return Product(tmp_path, reached)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
@@ -46,7 +46,11 @@ _STATUS: Final = {
 _FUNCTIONS: Final = """
 SELECT p.provolatile <> 'v', p.proretset, p.prorettype = 'void'::regtype,
   coalesce(p.proargnames, '{}'), p.pronargs, p.pronargdefaults,
-  ARRAY(SELECT pg_catalog.format_type(t.type, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (type, n) ORDER BY n)
+  ARRAY(SELECT pg_catalog.format_type(t.type, NULL)
+    FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (type, n) ORDER BY n),
+  -- a limit that a function sets for itself begins too late; PostgREST sets it before the call
+  (SELECT substr(c.setting, strpos(c.setting, '=') + 1) FROM unnest(p.proconfig) AS c (setting)
+    WHERE c.setting LIKE 'statement_timeout=%%')
 FROM pg_catalog.pg_proc AS p WHERE p.pronamespace = %s::regnamespace AND p.proname = %s
 """
 _ROLE_SETTINGS: Final = """
@@ -120,10 +124,20 @@ class _Function:
     names: tuple[str, ...]
     required: frozenset[str]
     types: tuple[str, ...]
+    statement_timeout: str | None
 
     @property
     def takes_body(self) -> bool:
         return self.names == ("",) and self.types[0] in {"json", "jsonb"}
+
+
+@dataclass(frozen=True)
+class _Request:
+    name: str
+    role: str
+    claims: Mapping[str, Any]
+    headers: Mapping[str, str]
+    is_post: bool
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ class Gateway:
             check=ConnectionPool.check_connection,
             kwargs={"prepare_threshold": None, "application_name": "gateway"},
         )
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"gateway": self}))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -229,14 +243,22 @@ class Gateway:
             raise Refusal(405, "PGRST101", f"Cannot use the {method} method on RPC")
         is_post = method == "POST"
         schema = headers.get("content-profile" if is_post else "accept-profile", "public")
+        # what PostgREST hands on; the key stays here
+        shown = {name: value for name, value in headers.items() if name in {"user-agent", "host"}}
         if schema != "public":
-            raise Refusal(406, "PGRST106", f"Invalid schema: {schema}", hint="Only the following schemas are exposed: public")
+            raise Refusal(
+                406,
+                "PGRST106",
+                f"Invalid schema: {schema}",
+                hint="Only the following schemas are exposed: public",
+            )
         body = _body(content) if is_post else dict(parse_qsl(address.query, keep_blank_values=True))
         try:
             with self.pool.connection() as connection:
                 function, arguments = _chosen(self._functions(connection, name), name, body)
                 connection.rollback()
-                return self._call(connection, name, function, arguments, role, claims, headers, is_post=is_post)
+                asked = _Request(name, role, claims, shown, is_post)
+                return self._call(connection, asked, function, arguments)
         except PoolTimeout:
             raise Refusal(504, "PGRST003", "Timed out acquiring connection from connection pool.") from None
         except psycopg.Error as error:
@@ -245,39 +267,31 @@ class Gateway:
     @staticmethod
     def _functions(connection: psycopg.Connection, name: str) -> list[_Function]:
         found = []
-        for reads_only, is_set, is_void, names, count, defaults, types in connection.execute(
+        for reads_only, is_set, is_void, names, count, defaults, types, limit in connection.execute(
             _FUNCTIONS, ("public", name)
         ):
             inputs = tuple(names[:count]) or ("",) * count
             required = frozenset(inputs[: count - defaults])
-            found.append(_Function(reads_only, is_set, is_void, inputs, required, tuple(types)))
+            found.append(_Function(reads_only, is_set, is_void, inputs, required, tuple(types), limit))
         return found
 
     def _call(
-        self,
-        connection: psycopg.Connection,
-        name: str,
-        function: _Function,
-        arguments: object,
-        role: str,
-        claims: Mapping[str, Any],
-        headers: Mapping[str, str],
-        *,
-        is_post: bool,
+        self, connection: psycopg.Connection, request: _Request, function: _Function, arguments: object
     ) -> _Answer:
         with connection.transaction():
-            if not is_post or function.reads_only:
+            if not request.is_post or function.reads_only:
                 connection.execute("SET TRANSACTION READ ONLY")
-            settings = dict(connection.execute(_ROLE_SETTINGS, (role,)).fetchall()) | {
-                "role": role,
+            settings = dict(connection.execute(_ROLE_SETTINGS, (request.role,)).fetchall()) | {
+                "role": request.role,
                 "search_path": '"public", "extensions"',
-                "request.jwt.claims": json.dumps(claims),
-                # what Kong adds and PostgREST hands on; never the key
-                "request.headers": json.dumps({key: value for key, value in headers.items() if key in {"user-agent", "host"}}),
+                "request.jwt.claims": json.dumps(request.claims),
+                "request.headers": json.dumps(request.headers),
             }
+            if function.statement_timeout is not None:
+                settings["statement_timeout"] = function.statement_timeout
             for setting, value in settings.items():
                 connection.execute("SELECT set_config(%s, %s, true)", (setting, value))
-            text, rows = self._result(connection, name, function, arguments)
+            text, rows = self._result(connection, request.name, function, arguments)
         if function.is_void:
             return _Answer(204, content_type="")
         ends = "*" if rows == 0 else f"0-{rows - 1}"
@@ -286,39 +300,42 @@ class Gateway:
     def _result(
         self, connection: psycopg.Connection, name: str, function: _Function, arguments: object
     ) -> tuple[str, int]:
-        called = sql.Identifier("public", name)
-        source, values = sql.SQL("{}()").format(called), [json.dumps(arguments)]
-        given = function.names if function.takes_body else tuple(n for n in function.names if n in arguments)  # type: ignore[operator]
-        if function.takes_body:
-            source = sql.SQL("{}(%s::{})").format(called, sql.SQL(function.types[0]))
-        elif given:
-            types = dict(zip(function.names, function.types, strict=True))
-            columns = sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(types[n])) for n in given
-            )
-            passed = sql.SQL(", ").join(
-                sql.SQL("{} => (SELECT a.{} FROM arguments AS a)").format(sql.Identifier(n), sql.Identifier(n)) for n in given
-            )
-            connection.execute("SELECT 1")
-            source = sql.SQL("{}({})").format(called, passed)
-            head = sql.SQL("WITH arguments AS MATERIALIZED (SELECT * FROM json_to_record(%s::json) AS _ ({})) ").format(columns)
-        else:
-            values = []
-        before = head if given and not function.takes_body else sql.SQL("")
+        source, values = _source(name, function, arguments)
         if function.is_set:
-            limit = sql.SQL("") if self.max_rows is None else sql.SQL(" LIMIT {}").format(sql.Literal(self.max_rows))
-            query = sql.SQL("{}SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM (SELECT * FROM {}{}) AS r")
-            row = connection.execute(query.format(before, source, limit), values).fetchone()
+            limit = sql.SQL("") if self.max_rows is None else sql.SQL(" LIMIT {}").format(self.max_rows)
+            query = sql.SQL(
+                "SELECT coalesce(json_agg(r), '[]')::text, count(*) FROM (SELECT * FROM {}{}) AS r"
+            ).format(source, limit)
         elif function.is_void:
-            row = connection.execute(sql.SQL("{}SELECT {}::text, 1").format(before, source), values).fetchone()
+            query = sql.SQL("SELECT {}::text, 1").format(source)
         else:
-            query = sql.SQL("{}SELECT coalesce(to_json({})::text, 'null'), 1").format(before, source)
-            row = connection.execute(query, values).fetchone()
+            query = sql.SQL("SELECT coalesce(to_json({})::text, 'null'), 1").format(source)
+        row = connection.execute(query, values).fetchone()
         assert row is not None
         return str(row[0]), int(row[1])
 
 
-class _Unauthorized(Exception):  # noqa: N818 - as the status is called
+def _source(name: str, function: _Function, arguments: object) -> tuple[sql.Composed, list[str]]:
+    """The call in SQL, each argument read out of the body as the type of its parameter."""
+    called = sql.Identifier("public", name)
+    text = json.dumps(arguments)
+    if function.takes_body:
+        return sql.SQL("{}(%s::{})").format(called, sql.SQL(function.types[0])), [text]
+    given = [
+        (one, kind)
+        for one, kind in zip(function.names, function.types, strict=True)
+        if isinstance(arguments, dict) and one in arguments
+    ]
+    passed = [
+        sql.SQL("{0} => (SELECT a.{0} FROM json_to_record(%s::json) AS a ({0} {1}))").format(
+            sql.Identifier(one), sql.SQL(kind)
+        )
+        for one, kind in given
+    ]
+    return sql.SQL("{}({})").format(called, sql.SQL(", ").join(passed)), [text] * len(given)
+
+
+class _Unauthorized(Exception):
     """Kong's refusal, whose body is not PostgREST's."""
 
 
@@ -353,7 +370,11 @@ def _chosen(candidates: list[_Function], name: str, body: Any) -> tuple[_Functio
     ]  # fmt: skip
     fitting = fitting or [one for one in candidates if one.takes_body]
     if len(fitting) > 1:
-        raise Refusal(300, "PGRST203", f"Could not choose the best candidate function between: public.{name}, public.{name}")
+        raise Refusal(
+            300,
+            "PGRST203",
+            f"Could not choose the best candidate function between: public.{name}, public.{name}",
+        )
     if not fitting:
         asked = f"public.{name}({', '.join(sorted(given))})" if given else f"public.{name}"
         known = candidates[0] if candidates else None
@@ -362,7 +383,9 @@ def _chosen(candidates: list[_Function], name: str, body: Any) -> tuple[_Functio
             "PGRST202",
             f"Could not find the function {asked} in the schema cache",
             details=f"Searched for the function {asked}, but no matches were found in the schema cache.",
-            hint=None if known is None else f"Perhaps you meant to call the function public.{name}({', '.join(known.names)})",
+            hint=None
+            if known is None
+            else f"Perhaps you meant to call the function public.{name}({', '.join(known.names)})",
         )
     return fitting[0], body
 
@@ -385,68 +408,66 @@ def _refusal(error: psycopg.Error, role: str) -> Refusal:
     return Refusal(status, code, message, diagnosis.message_detail, diagnosis.message_hint)
 
 
-def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    gateway: ClassVar[Gateway]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-        def _serve(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            function = urlsplit(self.path).path.removeprefix(_PREFIX)
-            fault = gateway.next_fault(function)
-            if fault is not None and not fault.done:
-                self._misbehave(fault, function, b"[]")
+    def _serve(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        function = urlsplit(self.path).path.removeprefix(_PREFIX)
+        fault = self.gateway.next_fault(function)
+        if fault is not None and not fault.done:
+            self._misbehave(fault, function, b"[]")
+            return
+        answer = self._answer(content)
+        if fault is not None:
+            self._misbehave(fault, function, answer.body)
+            return
+        self.gateway.calls.append(Call(function, answer.status))
+        self._send(answer)
+
+    do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - named by the library
+
+    def _answer(self, content: bytes) -> _Answer:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        try:
+            return self.gateway.run(self.command, self.path, headers, content)
+        except _Unauthorized as error:
+            return _Answer(401, json.dumps({"message": str(error)}).encode())
+        except Refusal as refused:
+            told = {"Proxy-Status": f"PostgREST; error={refused.code}", **refused.headers}
+            if refused.status == 503:
+                told["Retry-After"] = "0"
+            return _Answer(refused.status, refused.body, headers=told)
+
+    def _misbehave(self, fault: Fault, function: str, body: bytes) -> None:
+        self.gateway.calls.append(Call(function, fault.status if fault.kind == "status" else 0))
+        self.close_connection = True
+        match fault.kind:
+            case "status":
+                self._send(_Answer(fault.status, fault.body.encode(), fault.content_type, fault.headers))
                 return
-            answer = self._answer(content)
-            if fault is not None:
-                self._misbehave(fault, function, answer.body)
-                return
-            gateway.calls.append(Call(function, answer.status))
-            self._send(answer)
+            case "silence":
+                self.gateway.hold()
+            case "cut":
+                self._send(_Answer(200, body), cut=True)
+            case "drop":
+                pass
 
-        do_GET = do_HEAD = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - named by the library
+    def _send(self, answer: _Answer, *, cut: bool = False) -> None:
+        # whoever asked may have gone
+        with suppress(ConnectionError):
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            if answer.content_type:
+                self.send_header("Content-Type", answer.content_type)
+            if answer.status != 204:
+                self.send_header("Content-Length", str(len(answer.body) + (100 if cut else 0)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
 
-        def _answer(self, content: bytes) -> _Answer:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            try:
-                return gateway.run(self.command, self.path, headers, content)
-            except _Unauthorized as error:
-                return _Answer(401, json.dumps({"message": str(error)}).encode())
-            except Refusal as refused:
-                told = {"Proxy-Status": f"PostgREST; error={refused.code}", **refused.headers}
-                if refused.status == 503:
-                    told["Retry-After"] = "0"
-                return _Answer(refused.status, refused.body, headers=told)
-
-        def _misbehave(self, fault: Fault, function: str, body: bytes) -> None:
-            gateway.calls.append(Call(function, fault.status if fault.kind == "status" else 0))
-            self.close_connection = True
-            match fault.kind:
-                case "status":
-                    self._send(_Answer(fault.status, fault.body.encode(), fault.content_type, fault.headers))
-                    return
-                case "silence":
-                    gateway.hold()
-                case "cut":
-                    self._send(_Answer(200, body), cut=True)
-                case "drop":
-                    pass
-
-        def _send(self, answer: _Answer, *, cut: bool = False) -> None:
-            # whoever asked may have gone
-            with suppress(ConnectionError):
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                if answer.content_type:
-                    self.send_header("Content-Type", answer.content_type)
-                if answer.status != 204:
-                    self.send_header("Content-Length", str(len(answer.body) + (100 if cut else 0)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(answer.body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            """Say nothing."""
-
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
