@@ -36,7 +36,8 @@ FROM generate_series(1, %s) AS n
 
 def in_pages(database: Database) -> int:
     """Read every supplier by keyset pages; how many there were."""
-    rows, after = 0, None
+    rows: int = 0
+    after: str | None = None
     while True:
         page: Any = database.call(
             "post_audit_read_columns", role="suppliers", columns=COLUMNS, after=after, limit=PAGE
