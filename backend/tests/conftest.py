@@ -1,4 +1,8 @@
-"""Fixtures for every folder: one embedded server a session, one freshly migrated database a test."""
+"""Fixtures for every folder: one embedded server a session, one freshly migrated database a test.
+
+A test is run directly; and over Supabase's REST interface too when it is marked `both_transports`, or, with
+`--all-transports`, when nothing about it is direct (`direct_only`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,15 @@ from psycopg.conninfo import make_conninfo
 from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migrate
 from app.post_audit.db.psycopg_database import PsycopgDatabase
+from app.post_audit.db.rest_database import RestDatabase
+from tests.support import supabase
 from tests.support.databases import Databases, hurry, in_memory
+from tests.support.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from app.post_audit.ports import Database
 
 TEMPLATE = "post_audit_template"
 
@@ -32,6 +41,25 @@ def memory() -> Iterator[Path | None]:
     """A folder in memory for what servers of tests hold; it outlives them."""
     with in_memory() as folder:
         yield folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-transports", action="store_true", help="run every test over REST too that can be")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transport" not in metafunc.fixturenames:
+        return
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    wanted = "both_transports" in marks or metafunc.config.getoption("--all-transports")
+    if wanted and "direct_only" not in marks:
+        metafunc.parametrize("transport", ["direct", "rest"], indirect=True)
+
+
+@pytest.fixture
+def transport(request: pytest.FixtureRequest) -> str:
+    """How the product reaches its database: `direct` or `rest`."""
+    return str(getattr(request, "param", "direct"))
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +87,66 @@ def template(server: str, databases: Databases) -> str:
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def supabase_server(tmp_path_factory: pytest.TempPathFactory, memory: Path | None) -> Iterator[str]:  # noqa: ARG001
+    """The conninfo of a server with Supabase's roles, as the `postgres` that is no superuser there."""
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("supabase") / ".post_audit")
+    with embedded.acquire() as handle:
+        hurry(handle.conninfo)
+        supabase.prepare_server(handle.conninfo)
+        yield handle.conninfo
+    embedded.destroy()
+
+
+@pytest.fixture(scope="session")
+def supabase_databases(supabase_server: str, memory: Path | None) -> Iterator[Databases]:
+    """What makes and drops databases on that server."""
+    with Databases(make_conninfo(supabase_server, user="supabase_admin"), memory) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def supabase_template(supabase_server: str, supabase_databases: Databases) -> str:
+    """The name of a migrated database of a Supabase project."""
+    supabase_databases.create(TEMPLATE, owner="postgres")
+    conninfo = make_conninfo(supabase_server, dbname=TEMPLATE)
+    supabase.prepare_database(conninfo)
+    migrate(conninfo)
+    return TEMPLATE
+
+
 @pytest.fixture
-def conninfo(databases: Databases, template: str) -> Iterator[str]:
+def supabase_conninfo(supabase_databases: Databases, supabase_template: str) -> Iterator[str]:
+    """A freshly migrated database of a Supabase project, as its owner."""
+    with supabase_databases.scratch(supabase_template, owner="postgres") as made:
+        yield make_conninfo(made, user="postgres")
+
+
+@pytest.fixture
+def gateway(supabase_conninfo: str) -> Iterator[Gateway]:
+    """That project's REST interface."""
+    with Gateway(supabase_conninfo) as opened:
+        yield opened
+
+
+@pytest.fixture
+def conninfo(request: pytest.FixtureRequest, transport: str) -> Iterator[str]:
     """A freshly migrated database: live, every step proposing."""
+    if transport == "rest":
+        yield request.getfixturevalue("supabase_conninfo")
+        return
+    databases, template = (request.getfixturevalue(name) for name in ("databases", "template"))
     with databases.scratch(template) as made:
         yield made
+
+
+@pytest.fixture
+def reached(request: pytest.FixtureRequest, transport: str, conninfo: str) -> dict[str, str]:
+    """The settings that lead the product to the test's database."""
+    if transport == "rest":
+        gateway: Gateway = request.getfixturevalue("gateway")
+        return gateway.settings()
+    return {"DATABASE_URL": conninfo}
 
 
 @pytest.fixture
@@ -74,9 +157,13 @@ def empty_conninfo(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(conninfo: str) -> Iterator[PsycopgDatabase]:
+def database(reached: dict[str, str]) -> Iterator[Database]:
     """The port to the test's database."""
-    opened = PsycopgDatabase(conninfo)
+    opened: Database = (
+        PsycopgDatabase(reached["DATABASE_URL"])
+        if "DATABASE_URL" in reached
+        else RestDatabase(reached["SUPABASE_URL"], reached["SUPABASE_SERVICE_ROLE_KEY"])
+    )
     yield opened
     opened.close()
 

@@ -111,6 +111,23 @@ BEGIN
 END
 $$;
 
+-- Whether suppliers are in our own table. Once a table of somebody's own is bound, nothing may point to ours.
+CREATE FUNCTION post_audit.suppliers_are_ours() RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF NOT coalesce(post_audit.is_ours('public.suppliers'), false) THEN
+    RETURN false;
+  END IF;
+  -- at the first application there are no bindings yet
+  IF to_regclass('post_audit.bindings') IS NULL THEN
+    RETURN true;
+  END IF;
+  RETURN NOT EXISTS (
+    SELECT 1 FROM post_audit.bindings AS b
+    WHERE b.role = 'suppliers' AND to_regclass(b.relation) IS DISTINCT FROM to_regclass('public.suppliers'));
+END
+$$;
+
 -- ---- 10_reference_tables.sql ----
 
 -- The tables of schema public that the marketplace's other code knows. Made only where the name is free.
@@ -308,7 +325,7 @@ DECLARE
   child text;
 BEGIN
   FOREACH child IN ARRAY ARRAY['invites_ab_test', 'invites_sent', 'claim_airdrop_log'] LOOP
-    IF post_audit.is_ours('public.' || child) AND post_audit.is_ours('public.suppliers') AND NOT EXISTS (
+    IF post_audit.is_ours('public.' || child) AND post_audit.suppliers_are_ours() AND NOT EXISTS (
       SELECT 1 FROM pg_constraint AS c
       WHERE c.conrelid = to_regclass('public.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN
@@ -391,7 +408,7 @@ DECLARE
   child text;
 BEGIN
   FOREACH child IN ARRAY ARRAY['earnings_ledger', 'opt_out_log'] LOOP
-    IF post_audit.is_ours('public.suppliers') AND NOT EXISTS (
+    IF post_audit.suppliers_are_ours() AND NOT EXISTS (
       SELECT 1 FROM pg_constraint AS c
       WHERE c.conrelid = to_regclass('post_audit.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN
@@ -749,6 +766,42 @@ BEGIN ATOMIC
   LEFT JOIN post_audit.bindings AS b ON b.role = roles.role;
 END;
 
+-- Suppliers that live in a table of somebody's own have its ids: what is ours and names suppliers takes over the type,
+-- and no longer points to our own table of them.
+CREATE FUNCTION post_audit.follow_supplier_ids() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  ours record;
+  broken record;
+  key_type text := (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = to_regclass('post_audit.suppliers') AND a.attname = 'id');
+BEGIN
+  FOR ours IN
+    SELECT b.role, b.relation::regclass AS relation, b.columns, format_type(a.atttypid, a.atttypmod) <> key_type AS differs
+    FROM post_audit.bindings AS b
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = to_regclass(b.relation) AND a.attname = 'supplier_id' AND NOT a.attisdropped
+    JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'r'
+    WHERE b.is_reference AND b.role <> 'suppliers'
+  LOOP
+    FOR broken IN
+      SELECT k.conname AS name FROM pg_catalog.pg_constraint AS k
+      WHERE k.conrelid = ours.relation AND k.contype = 'f' AND k.confrelid = to_regclass('public.suppliers')
+    LOOP
+      EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', ours.relation, broken.name);
+    END LOOP;
+    CONTINUE WHEN NOT ours.differs;
+    EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', ours.role);
+    BEGIN
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN supplier_id TYPE %s USING supplier_id::text::%2$s', ours.relation, key_type);
+    EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+      RAISE EXCEPTION 'The column supplier_id of % holds ids that are no %, as those of the suppliers are.', ours.relation, key_type
+        USING ERRCODE = 'datatype_mismatch', HINT = format('Bind the role too: post-audit bind %s SCHEMA.TABLE', ours.role);
+    END;
+    PERFORM post_audit.build_role_view(ours.role, ours.relation, ours.columns);
+  END LOOP;
+END
+$$;
+
 -- Point a role at a relation. `columns` maps our names to theirs, or to {"column": theirs, "unit": "rupees"}; one that is
 -- not named there has our name, or is null where the role can do without it.
 CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
@@ -782,6 +835,9 @@ BEGIN
   ON CONFLICT ON CONSTRAINT bindings_pkey DO UPDATE
     SET relation = EXCLUDED.relation, columns = EXCLUDED.columns, is_reference = false,
       bound_by = EXCLUDED.bound_by, bound_at = clock_timestamp();
+  IF role = 'suppliers' AND target IS DISTINCT FROM to_regclass('public.suppliers') THEN
+    PERFORM post_audit.follow_supplier_ids();
+  END IF;
   RETURN (SELECT item FROM jsonb_array_elements(public.post_audit_read_bindings()) AS item WHERE item ->> 'role' = post_audit_apply_binding.role);
 END
 $$;
@@ -818,6 +874,127 @@ BEGIN
        ''watermark'', pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text)
      FROM (SELECT * FROM post_audit.%I AS v WHERE $1 IS NULL OR v.id > $1::%s ORDER BY v.id LIMIT $2) AS page',
     arrays, role, key_type) INTO answer USING after, "limit";
+  RETURN answer;
+END
+$$;
+
+-- ---- 13_binding_guesses.sql ----
+
+-- Guesses which tables of the marketplace could fill a role, by their names and types; a person decides.
+
+-- For each role that has no table or only ours: up to two candidates, the better first, with the columns that a binding
+-- would name and up to three values of each. An amount that is no whole number is taken for rupees: to be looked at.
+CREATE FUNCTION public.post_audit_read_binding_guesses() RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  answer jsonb := '[]';
+  guess record;
+  samples jsonb;
+BEGIN
+  FOR guess IN
+    WITH tables (role, pattern) AS (VALUES
+      ('suppliers', 'suppl|compan|vendor|seller|merchant|business|firm'),
+      ('claims', 'claim'),
+      ('earnings', 'earning|benefit|reward|commission|payout'),
+      ('opt_outs', 'optout|unsubscri|donotcontact|suppression')
+    ), synonyms (role, column_name, names) AS (VALUES
+      ('suppliers', 'id', '{id,uuid,companyid,supplierid}'::text[]),
+      ('suppliers', 'name', '{name,companyname,businessname,suppliername,firmname,legalname,title}'),
+      ('suppliers', 'email', '{email,contactemail,emailaddress,mail,ownermail}'),
+      ('suppliers', 'phone', '{phone,phonenumber,mobile,contactphone,contactnumber}'),
+      ('suppliers', 'website', '{website,websiteurl,url,domain}'),
+      ('suppliers', 'city', '{city,town}'),
+      ('suppliers', 'state', '{state,province,region}'),
+      ('suppliers', 'category', '{category,industry,sector}'),
+      ('suppliers', 'gstin', '{gstin,gstnumber,gstno,gst}'),
+      ('suppliers', 'claim_status', '{claimstatus,claimstate}'),
+      ('suppliers', 'claimed_by', '{claimedby,claimedbyuserid,ownerid}'),
+      ('suppliers', 'claimed_at', '{claimedat}'),
+      ('suppliers', 'created_at', '{createdat,created,insertedat,scrapedat}'),
+      ('claims', 'id', '{id,uuid,claimid}'),
+      ('claims', 'supplier_id', '{supplierid,scrapedcompanyid,companyid,vendorid,sellerid,merchantid,businessid}'),
+      ('claims', 'claimed_by', '{claimedby,claimedbyuserid,userid}'),
+      ('claims', 'status', '{status,state}'),
+      ('claims', 'amount_paise', '{amountpaise,amountrupees,amount}'),
+      ('claims', 'claimed_at', '{claimedat,createdat}'),
+      ('claims', 'verified_at', '{verifiedat,approvedat}'),
+      ('earnings', 'id', '{id,uuid}'),
+      ('earnings', 'user_id', '{userid,claimedby,ownerid}'),
+      ('earnings', 'supplier_id', '{supplierid,scrapedcompanyid,companyid,vendorid,sellerid}'),
+      ('earnings', 'benefit_type', '{benefittype,earningtype,rewardtype,type,kind}'),
+      ('earnings', 'amount_paise', '{amountpaise,amountrupees,amount,value}'),
+      ('earnings', 'tracked_at', '{trackedat,earnedat,createdat}'),
+      ('opt_outs', 'id', '{id,uuid}'),
+      ('opt_outs', 'supplier_id', '{supplierid,scrapedcompanyid,companyid,vendorid,sellerid}'),
+      ('opt_outs', 'channel', '{channel,medium}'),
+      ('opt_outs', 'opted_out_at', '{optedoutat,unsubscribedat,createdat}')
+    ), relations AS (
+      SELECT t.role, c.oid, format('%I.%I', n.nspname, c.relname) AS full_name,
+        has_table_privilege(c.oid, 'SELECT') AS readable
+      FROM tables AS t
+      JOIN pg_catalog.pg_class AS c ON lower(replace(c.relname, '_', '')) ~ t.pattern
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      JOIN post_audit.bindings AS b ON b.role = t.role AND b.is_reference
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
+        AND n.nspname NOT IN ('post_audit', 'information_schema', 'auth', 'storage', 'realtime', 'vault', 'extensions', 'graphql',
+          'cron', 'net', 'supabase_functions', 'supabase_migrations')
+        AND n.nspname NOT LIKE 'pg\_%'
+        AND coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '') NOT LIKE 'Post-Audit Protocol: %'
+      UNION ALL
+      -- a role without any binding
+      SELECT t.role, c.oid, format('%I.%I', n.nspname, c.relname), has_table_privilege(c.oid, 'SELECT')
+      FROM tables AS t
+      JOIN pg_catalog.pg_class AS c ON lower(replace(c.relname, '_', '')) ~ t.pattern AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'public'
+      WHERE NOT EXISTS (SELECT 1 FROM post_audit.bindings AS b WHERE b.role = t.role) AND NOT c.relispartition
+        AND coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '') NOT LIKE 'Post-Audit Protocol: %'
+    ), found AS (
+      SELECT DISTINCT ON (r.role, r.oid, s.column_name) r.role, r.oid, r.full_name, r.readable, s.column_name, a.attname AS theirs,
+        w.position, w.kind = 'integer' AND y.typname IN ('float4', 'float8', 'numeric', 'money')
+          OR lower(a.attname) LIKE '%rupee%' AS in_rupees
+      FROM relations AS r
+      JOIN synonyms AS s ON s.role = r.role
+      JOIN post_audit.role_columns AS w ON w.role = s.role AND w.column_name = s.column_name
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+        AND lower(replace(a.attname, '_', '')) = ANY (s.names)
+      JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid
+      WHERE CASE w.kind
+        WHEN 'key' THEN y.typcategory IN ('N', 'S', 'U')
+        WHEN 'text' THEN y.typcategory IN ('S', 'E', 'N', 'B') OR y.typname = 'uuid'
+        WHEN 'moment' THEN y.typname IN ('timestamptz', 'timestamp', 'date')
+        WHEN 'integer' THEN y.typcategory = 'N'
+        END
+      ORDER BY r.role, r.oid, s.column_name, array_position(s.names, lower(replace(a.attname, '_', '')))
+    ), candidates AS (
+      SELECT f.role, f.oid, f.full_name, f.readable, count(*) AS matched,
+        jsonb_object_agg(f.column_name, CASE WHEN f.in_rupees
+            THEN jsonb_build_object('column', f.theirs, 'unit', 'rupees') ELSE to_jsonb(f.theirs::text) END)
+          FILTER (WHERE f.theirs <> f.column_name OR f.in_rupees) AS columns,
+        string_agg(format('%L, (SELECT coalesce(jsonb_agg(left(v.value, 60)), ''[]'') FROM (SELECT p.%I::text AS value FROM page AS p) AS v)',
+          f.column_name, f.theirs), ', ' ORDER BY f.position) AS shown
+      FROM found AS f
+      GROUP BY f.role, f.oid, f.full_name, f.readable
+      HAVING NOT EXISTS (
+        SELECT 1 FROM post_audit.role_columns AS w
+        WHERE w.role = f.role AND w.required AND w.column_name <> ALL (array_agg(f.column_name)))
+    )
+    SELECT c.*, row_number() OVER (PARTITION BY c.role ORDER BY c.matched DESC, c.full_name) AS place,
+      -- whether every row is known by its id
+      EXISTS (
+        SELECT 1 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL
+          AND a.attname = coalesce(c.columns ->> 'id', 'id')) AS unique_id
+    FROM candidates AS c
+    ORDER BY c.role, place
+  LOOP
+    CONTINUE WHEN guess.place > 2;
+    samples := '{}';
+    IF guess.readable THEN
+      EXECUTE format('WITH page AS (SELECT * FROM %s LIMIT 3) SELECT jsonb_build_object(%s)', guess.full_name, guess.shown) INTO samples;
+    END IF;
+    answer := answer || jsonb_build_object('role', guess.role, 'relation', guess.full_name,
+      'columns', coalesce(guess.columns, '{}'), 'samples', samples, 'unique_id', guess.unique_id, 'best', guess.place = 1);
+  END LOOP;
   RETURN answer;
 END
 $$;

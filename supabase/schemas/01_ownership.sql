@@ -40,3 +40,20 @@ BEGIN
   END IF;
 END
 $$;
+
+-- Whether suppliers are in our own table. Once a table of somebody's own is bound, nothing may point to ours.
+CREATE FUNCTION post_audit.suppliers_are_ours() RETURNS boolean
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF NOT coalesce(post_audit.is_ours('public.suppliers'), false) THEN
+    RETURN false;
+  END IF;
+  -- at the first application there are no bindings yet
+  IF to_regclass('post_audit.bindings') IS NULL THEN
+    RETURN true;
+  END IF;
+  RETURN NOT EXISTS (
+    SELECT 1 FROM post_audit.bindings AS b
+    WHERE b.role = 'suppliers' AND to_regclass(b.relation) IS DISTINCT FROM to_regclass('public.suppliers'));
+END
+$$;

@@ -193,7 +193,7 @@ DECLARE
   child text;
 BEGIN
   FOREACH child IN ARRAY ARRAY['invites_ab_test', 'invites_sent', 'claim_airdrop_log'] LOOP
-    IF post_audit.is_ours('public.' || child) AND post_audit.is_ours('public.suppliers') AND NOT EXISTS (
+    IF post_audit.is_ours('public.' || child) AND post_audit.suppliers_are_ours() AND NOT EXISTS (
       SELECT 1 FROM pg_constraint AS c
       WHERE c.conrelid = to_regclass('public.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN

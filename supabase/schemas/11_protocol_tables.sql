@@ -36,7 +36,7 @@ DECLARE
   child text;
 BEGIN
   FOREACH child IN ARRAY ARRAY['earnings_ledger', 'opt_out_log'] LOOP
-    IF post_audit.is_ours('public.suppliers') AND NOT EXISTS (
+    IF post_audit.suppliers_are_ours() AND NOT EXISTS (
       SELECT 1 FROM pg_constraint AS c
       WHERE c.conrelid = to_regclass('post_audit.' || child) AND c.conname = child || '_supplier_id_fkey'
     ) THEN

@@ -213,6 +213,42 @@ BEGIN ATOMIC
   LEFT JOIN post_audit.bindings AS b ON b.role = roles.role;
 END;
 
+-- Suppliers that live in a table of somebody's own have its ids: what is ours and names suppliers takes over the type,
+-- and no longer points to our own table of them.
+CREATE FUNCTION post_audit.follow_supplier_ids() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  ours record;
+  broken record;
+  key_type text := (SELECT format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute AS a
+    WHERE a.attrelid = to_regclass('post_audit.suppliers') AND a.attname = 'id');
+BEGIN
+  FOR ours IN
+    SELECT b.role, b.relation::regclass AS relation, b.columns, format_type(a.atttypid, a.atttypmod) <> key_type AS differs
+    FROM post_audit.bindings AS b
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = to_regclass(b.relation) AND a.attname = 'supplier_id' AND NOT a.attisdropped
+    JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'r'
+    WHERE b.is_reference AND b.role <> 'suppliers'
+  LOOP
+    FOR broken IN
+      SELECT k.conname AS name FROM pg_catalog.pg_constraint AS k
+      WHERE k.conrelid = ours.relation AND k.contype = 'f' AND k.confrelid = to_regclass('public.suppliers')
+    LOOP
+      EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', ours.relation, broken.name);
+    END LOOP;
+    CONTINUE WHEN NOT ours.differs;
+    EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', ours.role);
+    BEGIN
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN supplier_id TYPE %s USING supplier_id::text::%2$s', ours.relation, key_type);
+    EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+      RAISE EXCEPTION 'The column supplier_id of % holds ids that are no %, as those of the suppliers are.', ours.relation, key_type
+        USING ERRCODE = 'datatype_mismatch', HINT = format('Bind the role too: post-audit bind %s SCHEMA.TABLE', ours.role);
+    END;
+    PERFORM post_audit.build_role_view(ours.role, ours.relation, ours.columns);
+  END LOOP;
+END
+$$;
+
 -- Point a role at a relation. `columns` maps our names to theirs, or to {"column": theirs, "unit": "rupees"}; one that is
 -- not named there has our name, or is null where the role can do without it.
 CREATE FUNCTION public.post_audit_apply_binding(role text, relation text, columns jsonb, actor text) RETURNS jsonb
@@ -246,6 +282,9 @@ BEGIN
   ON CONFLICT ON CONSTRAINT bindings_pkey DO UPDATE
     SET relation = EXCLUDED.relation, columns = EXCLUDED.columns, is_reference = false,
       bound_by = EXCLUDED.bound_by, bound_at = clock_timestamp();
+  IF role = 'suppliers' AND target IS DISTINCT FROM to_regclass('public.suppliers') THEN
+    PERFORM post_audit.follow_supplier_ids();
+  END IF;
   RETURN (SELECT item FROM jsonb_array_elements(public.post_audit_read_bindings()) AS item WHERE item ->> 'role' = post_audit_apply_binding.role);
 END
 $$;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,10 +11,11 @@ from app.post_audit import logs
 from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
 from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
+from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox import ConsoleSender, dispatch
-from app.post_audit.ports import Sender
+from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
 from app.post_audit.step import Channel
@@ -43,12 +44,18 @@ class Application:
     """Everything a command, a page or the protocol needs, built once."""
 
     settings: Settings
-    database: PsycopgDatabase
+    database: Database
     runner: Runner
     senders: Mapping[str, Sender]
     is_embedded: bool
-    conninfo: str
+    direct: str | None = field(repr=False)
+    """The connection string; None where there is only the REST interface."""
     server: ServerHandle | None = None
+
+    @property
+    def conninfo(self) -> str:
+        """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
+        return _needed(self.direct)
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
@@ -102,29 +109,53 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where the database is."""
+    """Where the database is, directly or over REST."""
 
-    conninfo: str
-    label: str
-    server: ServerHandle | None
+    direct: str | None = field(repr=False)
+    rest: RestDatabase | None = None
+    server: ServerHandle | None = None
+
+    @property
+    def conninfo(self) -> str:
+        """The connection string; `ConfigurationError` where there is only the REST interface."""
+        return _needed(self.direct)
+
+
+def _needed(conninfo: str | None) -> str:
+    if conninfo is None:
+        raise ConfigurationError(
+            "This needs a direct connection to the database; SUPABASE_URL gives only the REST interface.",
+            cure="Set DATABASE_URL as well, to the project's connection string (Supabase: Connect > Session "
+            "pooler), as the user postgres.",
+        )
+    return conninfo
 
 
 def open_connection(settings: Settings) -> _Place:
-    """Find the database: DATABASE_URL when there is one, else the embedded server, which is started.
+    """Find the database: DATABASE_URL, else Supabase's REST interface, else the embedded server, which is started.
 
-    Raises `ConfigurationError` when only Supabase's REST address is given: a demonstration must never answer in
-    the place of somebody's own data.
+    Raises `ConfigurationError` when only one of Supabase's two settings is given: a demonstration must never answer
+    in the place of somebody's own data.
     """
     if settings.database_url is not None:
-        return _Place(conninfo=settings.database_url.get_secret_value(), label="", server=None)
-    if settings.supabase_url is not None:
+        return _Place(direct=settings.database_url.get_secret_value())
+    url, key = settings.supabase_url, settings.supabase_service_role_key
+    if url is not None and key is not None:
+        return _Place(direct=None, rest=RestDatabase(url, key.get_secret_value()))
+    if url is not None:
         raise ConfigurationError(
-            "SUPABASE_URL is set, but this version reaches a database only by a direct connection.",
-            cure="Set DATABASE_URL to the project's connection string (Supabase: Connect > Session pooler), "
+            "SUPABASE_URL is set, and SUPABASE_SERVICE_ROLE_KEY is not.",
+            cure="Set it to the project's secret key (Supabase: Project Settings > API Keys), or set DATABASE_URL, "
             "or unset SUPABASE_URL to use the embedded database.",
         )
+    if key is not None:
+        raise ConfigurationError(
+            "SUPABASE_SERVICE_ROLE_KEY is set, and SUPABASE_URL is not.",
+            cure="Set it to the project's address, https://PROJECT.supabase.co, or unset the key to use the "
+            "embedded database.",
+        )
     handle = EmbeddedServer(settings.data_directory).acquire()
-    return _Place(conninfo=handle.conninfo, label="embedded", server=handle)
+    return _Place(direct=handle.conninfo, server=handle)
 
 
 def build(settings: Settings | None = None, *, terminal_level: int | None = None) -> Application:
@@ -142,7 +173,8 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         if place.server is not None and needs_migration(place.conninfo):
             migrate(place.conninfo)
             is_new = True
-        database = PsycopgDatabase(place.conninfo, label=place.label)
+        label = "embedded" if place.server is not None else ""
+        database: Database = place.rest or PsycopgDatabase(place.conninfo, label=label)
         if is_new:
             _arm_untouched(database)
     except BaseException:
@@ -155,11 +187,11 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         runner=Runner(database, STEPS, lease=settings.lease),
         senders={channel.value: ConsoleSender() for channel in Channel},
         is_embedded=place.server is not None,
-        conninfo=place.conninfo,
+        direct=place.direct,
         server=place.server,
     )
 
 
-def _arm_untouched(database: PsycopgDatabase) -> None:
+def _arm_untouched(database: Database) -> None:
     """Let every step act whose mode nobody has chosen yet."""
     database.call("post_audit_apply_initial_modes", mode="act", actor=EMBEDDED_ACTOR)

@@ -164,7 +164,7 @@ def configure(
         root.addHandler(handler)
     root.setLevel(level)
     # httpx writes whole addresses, and a bot's token is part of one.
-    for noisy in ("httpx", "httpcore"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # The pool tells each of its quiet retries; whoever needed the connection tells it once, with the cure.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)

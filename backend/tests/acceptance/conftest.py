@@ -7,28 +7,50 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.support import marketplace
+from tests.support.gateway import Gateway
 from tests.support.product import Product
 
 
 @pytest.fixture
-def product(tmp_path: Path, conninfo: str) -> Product:
+def product(tmp_path: Path, reached: dict[str, str]) -> Product:
     """Its steps propose. Commands are forked; `start` starts Python anew."""
-    return Product(tmp_path, {"DATABASE_URL": conninfo}, preloaded=True)
+    return Product(tmp_path, reached, preloaded=True)
 
 
 @pytest.fixture
-def demonstration(server: str, template: str) -> Iterator[str]:
+def demonstration(request: pytest.FixtureRequest, transport: str) -> Iterator[str]:
     """The conninfo of a database of one's own with the demonstration in it and every step armed."""
+    if transport == "rest":
+        names = ("supabase_server", "supabase_template", "supabase_databases")
+        server, template, databases = (request.getfixturevalue(name) for name in names)
+        # only a superuser may end the sessions of the gateway, so the copy is dropped by one
+        with databases.scratch(
+            marketplace.demonstration_template(server, template), owner="postgres"
+        ) as made:
+            yield make_conninfo(made, user="postgres")
+        return
+    server, template = (request.getfixturevalue(name) for name in ("server", "template"))
     with marketplace.copy_of(server, marketplace.demonstration_template(server, template)) as conninfo:
         yield conninfo
 
 
 @pytest.fixture
-def demonstrated(tmp_path: Path, demonstration: str) -> Product:
+def demonstration_reached(transport: str, demonstration: str) -> Iterator[dict[str, str]]:
+    """The settings that lead the product there."""
+    if transport == "rest":
+        with Gateway(demonstration) as gateway:
+            yield gateway.settings()
+    else:
+        yield {"DATABASE_URL": demonstration}
+
+
+@pytest.fixture
+def demonstrated(tmp_path: Path, demonstration_reached: dict[str, str]) -> Product:
     """An installation on that database."""
-    return Product(tmp_path, {"DATABASE_URL": demonstration}, preloaded=True)
+    return Product(tmp_path, demonstration_reached, preloaded=True)
 
 
 @pytest.fixture

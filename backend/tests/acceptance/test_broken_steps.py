@@ -9,7 +9,7 @@ from psycopg import sql
 from tests.support import marketplace
 from tests.support.product import Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance]
 
 STEPS = ("conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements")
 

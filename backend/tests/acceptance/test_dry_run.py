@@ -8,7 +8,7 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance]
 
 
 def test_a_dry_run_writes_no_row(demonstrated: Product, looking: psycopg.Connection) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import BACKEND, Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance]
 
 AUDITS: Final = BACKEND.parent.parent / "shared" / "data" / "audits"
 REAL: Final = AUDITS / "client-security-audit.json"

@@ -15,7 +15,7 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import BACKEND, Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance]
 
 
 def test_a_database_of_ones_own_starts_by_proposing(product: Product, connection: psycopg.Connection) -> None:

@@ -11,16 +11,20 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import Product, until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.both_transports]
 
 
 @pytest.fixture
-def machines(tmp_path: Path, demonstration: str) -> list[Product]:
-    settings = {"DATABASE_URL": demonstration, "POST_AUDIT_LOG_LEVEL": "DEBUG"}
+def machines(tmp_path: Path, demonstration_reached: dict[str, str]) -> list[Product]:
     made = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        made.append(Product(tmp_path / name, settings, preloaded=True))
+        # that a machine waits for the next tick is a thing of little interest
+        made.append(
+            Product(
+                tmp_path / name, demonstration_reached | {"POST_AUDIT_LOG_LEVEL": "DEBUG"}, preloaded=True
+            )
+        )
     return made
 
 

@@ -13,7 +13,7 @@ from app.post_audit.ports import Database
 from app.post_audit.step import Change, Channel, Decision, Message, Outcome
 from tests.support import decisions
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database]
 
 
 def quota(connection: psycopg.Connection, channel: str = "sms") -> int:

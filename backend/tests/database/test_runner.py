@@ -22,7 +22,7 @@ from app.post_audit.runner import Runner
 from app.post_audit.step import Decision, Step
 from tests.support import decisions
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.both_transports]
 
 LEASE = timedelta(seconds=30)
 

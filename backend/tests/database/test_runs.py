@@ -13,7 +13,7 @@ from app.post_audit.errors import RunLost
 from app.post_audit.ports import Database
 from tests.support import decisions
 
-pytestmark = pytest.mark.database
+pytestmark = [pytest.mark.database, pytest.mark.both_transports]
 
 
 def ask(database: Database, tick: str, owner: str, lease_seconds: int = 30) -> dict[str, Any]:

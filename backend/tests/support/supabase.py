@@ -61,6 +61,7 @@ def prepare_server(conninfo: str) -> str:
         )
         connection.execute("ALTER ROLE postgres SET search_path = '$user', public, extensions")
         connection.execute(_ROLES)
+        connection.execute(sql.SQL("ALTER ROLE authenticator PASSWORD {}").format(sql.Literal(password)))
     admin = make_conninfo(conninfo, user="supabase_admin")
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute("DROP ROLE helper")
