@@ -118,7 +118,7 @@ def test_an_oversized_file_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(200_000_000)
     started = time.monotonic()
-    with pytest.raises(InputError, match="200 MB; a report may have 100 MB"):
+    with pytest.raises(InputError, match="200 MB; a report may have 40 MB"):
         parse_files([path])
     assert time.monotonic() - started < 0.5
 
