@@ -1,7 +1,9 @@
 """Fixtures for every folder: one embedded server a session, one freshly migrated database a test.
 
 A test is run directly; and over Supabase's REST interface too when it is marked `both_transports`, or, with
-`--all-transports`, when nothing about it is direct (`direct_only`).
+`--all-transports`, when nothing about it is direct (`direct_only`). It is run on our reference tables; and on a
+marketplace in Prisma's shape too when it is marked `both_bindings`, or, with `--all-bindings`, when nothing about it is
+of our tables (`reference_only`). Both exemptions say why.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migrate
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
-from tests.support import supabase
+from tests.support import prisma, supabase
 from tests.support.databases import Databases, hurry, in_memory
 from tests.support.gateway import Gateway
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from app.post_audit.ports import Database
 
 TEMPLATE = "post_audit_template"
+PRISMA_TEMPLATE = "post_audit_prisma"
 
 # No limit of time for examples: on a busy machine it would be the machine that fails. `make test-all` is thorough.
 _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,21 +48,37 @@ def memory() -> Iterator[Path | None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-transports", action="store_true", help="run every test over REST too that can be")
+    parser.addoption(
+        "--all-bindings", action="store_true", help="run every test in Prisma's shape too that can be"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "transport" not in metafunc.fixturenames:
+    _both(metafunc, "transport", ("direct", "rest"), exempt="direct_only")
+    _both(metafunc, "binding", ("reference", "prisma"), exempt="reference_only")
+
+
+def _both(metafunc: pytest.Metafunc, fixture: str, kinds: tuple[str, str], *, exempt: str) -> None:
+    """Run a test as the second kind too, where it is marked or wanted so and has no reason against it."""
+    if fixture not in metafunc.fixturenames:
         return
-    marks = {mark.name for mark in metafunc.definition.iter_markers()}
-    wanted = "both_transports" in marks or metafunc.config.getoption("--all-transports")
-    if wanted and "direct_only" not in marks:
-        metafunc.parametrize("transport", ["direct", "rest"], indirect=True)
+    marks = {mark.name: mark for mark in metafunc.definition.iter_markers()}
+    if exempt in marks:
+        assert marks[exempt].args, f"{metafunc.definition.nodeid}: {exempt} needs its reason"
+    elif f"both_{fixture}s" in marks or metafunc.config.getoption(f"--all-{fixture}s"):
+        metafunc.parametrize(fixture, kinds, indirect=True)
 
 
 @pytest.fixture
 def transport(request: pytest.FixtureRequest) -> str:
     """How the product reaches its database: `direct` or `rest`."""
     return str(getattr(request, "param", "direct"))
+
+
+@pytest.fixture
+def binding(request: pytest.FixtureRequest) -> str:
+    """Whose tables suppliers, claims and earnings are in: `reference` (ours) or `prisma`."""
+    return str(getattr(request, "param", "reference"))
 
 
 @pytest.fixture(scope="session")
@@ -116,9 +135,14 @@ def supabase_template(supabase_server: str, supabase_databases: Databases) -> st
 
 
 @pytest.fixture
-def supabase_conninfo(supabase_databases: Databases, supabase_template: str) -> Iterator[str]:
+def supabase_conninfo(
+    supabase_server: str, supabase_databases: Databases, supabase_template: str, binding: str
+) -> Iterator[str]:
     """A freshly migrated database of a Supabase project, as its owner."""
-    with supabase_databases.scratch(supabase_template, owner="postgres") as made:
+    template = supabase_template
+    if binding == "prisma":
+        template = prisma.reshaped_template(supabase_server, template, PRISMA_TEMPLATE)
+    with supabase_databases.scratch(template, owner="postgres") as made:
         yield make_conninfo(made, user="postgres")
 
 
@@ -130,12 +154,16 @@ def gateway(supabase_conninfo: str) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def conninfo(request: pytest.FixtureRequest, transport: str) -> Iterator[str]:
+def conninfo(request: pytest.FixtureRequest, transport: str, binding: str) -> Iterator[str]:
     """A freshly migrated database: live, every step proposing."""
     if transport == "rest":
         yield request.getfixturevalue("supabase_conninfo")
         return
-    databases, template = (request.getfixturevalue(name) for name in ("databases", "template"))
+    server, databases, template = (
+        request.getfixturevalue(name) for name in ("server", "databases", "template")
+    )
+    if binding == "prisma":
+        template = prisma.reshaped_template(server, template, PRISMA_TEMPLATE)
     with databases.scratch(template) as made:
         yield made
 

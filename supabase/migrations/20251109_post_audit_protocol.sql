@@ -653,11 +653,32 @@ BEGIN
 END
 $$;
 
+-- Take away the view of a role, unless something of somebody else's stands on it.
+CREATE FUNCTION post_audit.drop_role_view(role text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  standing text;
+BEGIN
+  EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', role);
+EXCEPTION WHEN dependent_objects_still_exist THEN
+  SELECT string_agg(DISTINCT coalesce(w.ev_class::regclass::text, d.objid::regprocedure::text), ', ') INTO standing
+  FROM pg_catalog.pg_depend AS d
+  LEFT JOIN pg_catalog.pg_rewrite AS w ON w.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::regclass
+  WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = to_regclass('post_audit.' || quote_ident(role))
+    AND d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_proc'::regclass) AND w.ev_class IS DISTINCT FROM d.refobjid;
+  RAISE EXCEPTION 'The view post_audit.% has to change its columns, and % stands on it.', role, standing
+    USING ERRCODE = 'dependent_objects_still_exist',
+      HINT = format('Drop %s, do this again, and make it again; over your own tables it would not be in the way.', standing);
+END
+$$;
+
 CREATE FUNCTION post_audit.build_role_view(role text, relation regclass, mapping jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
   expressions text;
   unknown_column text;
+  statement text;
+  outsider text;
 BEGIN
   IF NOT EXISTS (SELECT 1 FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role) THEN
     RAISE EXCEPTION 'There is no role named %.', role
@@ -689,9 +710,24 @@ BEGIN
   SELECT string_agg(post_audit.column_expression(build_role_view.role, c, build_role_view.relation, mapping), ', ' ORDER BY c.position)
     INTO expressions
   FROM post_audit.role_columns AS c WHERE c.role = build_role_view.role;
-  EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', role);
-  EXECUTE format('CREATE VIEW post_audit.%I WITH (security_invoker = true) AS SELECT %s FROM %s AS b', role, expressions, relation);
+  statement := format('VIEW post_audit.%I WITH (security_invoker = true) AS SELECT %s FROM %s AS b', role, expressions, relation);
+  IF to_regclass('post_audit.' || quote_ident(role)) IS NOT NULL THEN
+    -- in its place where its columns stay what they are: what stands on it stays, and so does what its owner granted
+    BEGIN
+      EXECUTE 'CREATE OR REPLACE ' || statement;
+      RETURN;
+    EXCEPTION WHEN invalid_table_definition THEN
+      PERFORM post_audit.drop_role_view(role);
+    END;
+  END IF;
+  EXECUTE 'CREATE ' || statement;
   EXECUTE format('REVOKE ALL ON post_audit.%I FROM PUBLIC', role);
+  -- Default privileges without a schema reach here too.
+  FOREACH outsider IN ARRAY ARRAY['anon', 'authenticated'] LOOP
+    IF to_regrole(outsider) IS NOT NULL THEN
+      EXECUTE format('REVOKE ALL ON post_audit.%I FROM %I', role, outsider);
+    END IF;
+  END LOOP;
   IF to_regrole('service_role') IS NOT NULL THEN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON post_audit.%I TO service_role', role);
   END IF;
@@ -728,7 +764,7 @@ BEGIN
     BEGIN
       PERFORM post_audit.build_role_view(bound.role, bound.relation::regclass, bound.columns);
     EXCEPTION WHEN undefined_table OR undefined_column OR datatype_mismatch OR invalid_schema_name OR invalid_parameter_value THEN
-      EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', bound.role);
+      PERFORM post_audit.drop_role_view(bound.role);
       RAISE WARNING 'Role %: %', bound.role, SQLERRM;
     END;
   END LOOP;
@@ -790,7 +826,7 @@ BEGIN
       EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', ours.relation, broken.name);
     END LOOP;
     CONTINUE WHEN NOT ours.differs;
-    EXECUTE format('DROP VIEW IF EXISTS post_audit.%I', ours.role);
+    PERFORM post_audit.drop_role_view(ours.role);
     BEGIN
       EXECUTE format('ALTER TABLE %s ALTER COLUMN supplier_id TYPE %s USING supplier_id::text::%2$s', ours.relation, key_type);
     EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
@@ -799,6 +835,55 @@ BEGIN
     END;
     PERFORM post_audit.build_role_view(ours.role, ours.relation, ours.columns);
   END LOOP;
+END
+$$;
+
+-- Refuse a relation whose rows nothing tells apart, or that the service may not use. A table has to keep its id unique by
+-- an index; a view cannot, so its rows are looked at.
+CREATE FUNCTION post_audit.require_usable(role text, relation regclass, mapping jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  service text := CASE WHEN to_regrole('service_role') IS NOT NULL THEN 'service_role' ELSE current_user END;
+  id_column text := coalesce(mapping #>> '{id,column}', mapping ->> 'id', 'id');
+  kind "char" := (SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = relation);
+  space text := (SELECT n.nspname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = relation);
+  -- What a step writes there in any case. Suppliers, claims, earnings and the leaderboard may be read only: what cannot be
+  -- put right there is said and not done.
+  needed text[] := CASE
+    WHEN role IN ('experiments', 'capacity', 'airdrop') THEN ARRAY['SELECT', 'UPDATE']
+    WHEN role IN ('bugs', 'tasks') THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
+    ELSE ARRAY['SELECT'] END;
+  lacking text;
+  repeated text;
+BEGIN
+  IF NOT has_schema_privilege(service, space, 'USAGE') THEN
+    RAISE EXCEPTION 'The role % cannot be %: % may not use the schema %.', role, relation, service, space
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('GRANT USAGE ON SCHEMA %I TO %I', space, service);
+  END IF;
+  SELECT string_agg(n.privilege, ', ' ORDER BY n.place) INTO lacking
+  FROM unnest(needed) WITH ORDINALITY AS n (privilege, place) WHERE NOT has_table_privilege(service, relation, n.privilege);
+  IF lacking IS NOT NULL THEN
+    RAISE EXCEPTION 'The role % cannot be %: % lacks the right to % there.', role, relation, service, lower(lacking)
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('GRANT %s ON %s TO %I', lacking, relation, service);
+  END IF;
+  IF kind IN ('r', 'p') THEN
+    IF NOT EXISTS (
+      SELECT 1 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a ON a.attrelid = relation AND a.attnum = i.indkey[0]
+      WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL AND i.indexprs IS NULL
+        AND a.attname = id_column
+    ) THEN
+      RAISE EXCEPTION 'Nothing keeps the column %.% unique, which would be the id of the role %.', relation, id_column, role
+        USING ERRCODE = 'invalid_parameter_value',
+          HINT = format('Name the column that is: --column id=THEIRS, or: CREATE UNIQUE INDEX ON %s (%I)', relation, id_column);
+    END IF;
+  ELSE
+    EXECUTE format('SELECT coalesce(v.%1$I::text, ''null'') FROM %2$s AS v GROUP BY v.%1$I HAVING count(*) > 1 OR v.%1$I IS NULL LIMIT 1',
+      id_column, relation) INTO repeated;
+    IF repeated IS NOT NULL THEN
+      RAISE EXCEPTION 'The column %.% cannot be the id of the role %: more than one row has %, or it has none.', relation, id_column, role, repeated
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a column that tells its rows apart: --column id=THEIRS.';
+    END IF;
+  END IF;
 END
 $$;
 
@@ -830,6 +915,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with its schema, quoted where it has capitals: public."Supplier".';
   END IF;
   PERFORM post_audit.build_role_view(role, target, columns);
+  PERFORM post_audit.require_usable(role, target, columns);
   INSERT INTO post_audit.bindings (role, relation, columns, is_reference, bound_by)
   VALUES (role, target::text, columns, false, actor)
   ON CONFLICT ON CONSTRAINT bindings_pkey DO UPDATE
@@ -1558,10 +1644,16 @@ BEGIN
 END
 $$;
 
--- End a run: `failed` when one of its steps failed, else `completed`.
+-- End a run: `failed` when one of its steps failed, else `completed`. Asked again by who ended it, it returns the run.
 CREATE FUNCTION public.post_audit_apply_finish_run(run_id bigint, token bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
+  -- the answer got lost
+  IF EXISTS (SELECT 1 FROM post_audit.runs AS r
+    WHERE r.id = run_id AND r.token = post_audit_apply_finish_run.token AND r.state <> 'running')
+  THEN
+    RETURN post_audit.run_as_json(run_id);
+  END IF;
   PERFORM post_audit.require_run(run_id, token);
   UPDATE post_audit.runs AS r
   SET finished_at = clock_timestamp(), state = CASE WHEN EXISTS (
@@ -1624,7 +1716,7 @@ BEGIN ATOMIC
   ) ORDER BY c.sequence), '[]') FROM claimed AS c;
 END;
 
--- `state` pending means: try again at retry_at.
+-- `state` pending means: try again at retry_at. Settling again as it was settled changes nothing: the answer got lost.
 CREATE FUNCTION public.post_audit_apply_settle_message(
   message_id text, owner text, state text, detail text, retry_at timestamptz DEFAULT NULL
 ) RETURNS jsonb
@@ -1636,7 +1728,12 @@ BEGIN
     next_attempt_at = coalesce(retry_at, o.next_attempt_at),
     settled_at = CASE WHEN post_audit_apply_settle_message.state = 'pending' THEN NULL ELSE clock_timestamp() END
   WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner AND o.state = 'pending';
-  IF NOT FOUND THEN
+  IF NOT FOUND AND NOT EXISTS (
+    SELECT 1 FROM post_audit.outbox AS o
+    WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by IS NULL
+      AND o.state = post_audit_apply_settle_message.state AND o.detail IS NOT DISTINCT FROM post_audit_apply_settle_message.detail
+      AND (retry_at IS NULL OR o.next_attempt_at = retry_at)
+  ) THEN
     RAISE EXCEPTION 'Message % is no longer claimed by this worker.', message_id USING ERRCODE = 'PT409';
   END IF;
   RETURN jsonb_build_object('message_id', message_id, 'state', state);
@@ -2254,7 +2351,7 @@ BEGIN
       SELECT p.id AS ordered, p.id::text AS id, p.name, p.email, p.phone, p.website, p.city, p.state, p.gstin,
         post_audit.row_digest((b.*)::text) AS digest,
         coalesce(claims.n, 0) AS claims, coalesce(earnings.n, 0) AS earnings,
-        coalesce(p.claim_status, 'unclaimed') NOT IN ('', 'unclaimed') OR p.claimed_by IS NOT NULL OR p.claimed_at IS NOT NULL AS claimed,
+        coalesce(pg_catalog.lower(p.claim_status), 'unclaimed') NOT IN ('', 'unclaimed') OR p.claimed_by IS NOT NULL OR p.claimed_at IS NOT NULL AS claimed,
         %2$s AS seed
       FROM page AS p JOIN %3$s AS b ON b.%4$I = p.id %5$s
     )

@@ -98,10 +98,16 @@ BEGIN
 END
 $$;
 
--- End a run: `failed` when one of its steps failed, else `completed`.
+-- End a run: `failed` when one of its steps failed, else `completed`. Asked again by who ended it, it returns the run.
 CREATE FUNCTION public.post_audit_apply_finish_run(run_id bigint, token bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
+  -- the answer got lost
+  IF EXISTS (SELECT 1 FROM post_audit.runs AS r
+    WHERE r.id = run_id AND r.token = post_audit_apply_finish_run.token AND r.state <> 'running')
+  THEN
+    RETURN post_audit.run_as_json(run_id);
+  END IF;
   PERFORM post_audit.require_run(run_id, token);
   UPDATE post_audit.runs AS r
   SET finished_at = clock_timestamp(), state = CASE WHEN EXISTS (

@@ -23,7 +23,7 @@ BEGIN ATOMIC
   ) ORDER BY c.sequence), '[]') FROM claimed AS c;
 END;
 
--- `state` pending means: try again at retry_at.
+-- `state` pending means: try again at retry_at. Settling again as it was settled changes nothing: the answer got lost.
 CREATE FUNCTION public.post_audit_apply_settle_message(
   message_id text, owner text, state text, detail text, retry_at timestamptz DEFAULT NULL
 ) RETURNS jsonb
@@ -35,7 +35,12 @@ BEGIN
     next_attempt_at = coalesce(retry_at, o.next_attempt_at),
     settled_at = CASE WHEN post_audit_apply_settle_message.state = 'pending' THEN NULL ELSE clock_timestamp() END
   WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner AND o.state = 'pending';
-  IF NOT FOUND THEN
+  IF NOT FOUND AND NOT EXISTS (
+    SELECT 1 FROM post_audit.outbox AS o
+    WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by IS NULL
+      AND o.state = post_audit_apply_settle_message.state AND o.detail IS NOT DISTINCT FROM post_audit_apply_settle_message.detail
+      AND (retry_at IS NULL OR o.next_attempt_at = retry_at)
+  ) THEN
     RAISE EXCEPTION 'Message % is no longer claimed by this worker.', message_id USING ERRCODE = 'PT409';
   END IF;
   RETURN jsonb_build_object('message_id', message_id, 'state', state);

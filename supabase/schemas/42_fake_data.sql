@@ -169,7 +169,7 @@ BEGIN
       SELECT p.id AS ordered, p.id::text AS id, p.name, p.email, p.phone, p.website, p.city, p.state, p.gstin,
         post_audit.row_digest((b.*)::text) AS digest,
         coalesce(claims.n, 0) AS claims, coalesce(earnings.n, 0) AS earnings,
-        coalesce(p.claim_status, 'unclaimed') NOT IN ('', 'unclaimed') OR p.claimed_by IS NOT NULL OR p.claimed_at IS NOT NULL AS claimed,
+        coalesce(pg_catalog.lower(p.claim_status), 'unclaimed') NOT IN ('', 'unclaimed') OR p.claimed_by IS NOT NULL OR p.claimed_at IS NOT NULL AS claimed,
         %2$s AS seed
       FROM page AS p JOIN %3$s AS b ON b.%4$I = p.id %5$s
     )

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.support import marketplace
+from tests.support import marketplace, prisma
 from tests.support.gateway import Gateway
 from tests.support.product import Product
 
@@ -21,20 +21,17 @@ def product(tmp_path: Path, reached: dict[str, str]) -> Product:
 
 
 @pytest.fixture
-def demonstration(request: pytest.FixtureRequest, transport: str) -> Iterator[str]:
+def demonstration(request: pytest.FixtureRequest, transport: str, binding: str) -> Iterator[str]:
     """The conninfo of a database of one's own with the demonstration in it and every step armed."""
-    if transport == "rest":
-        names = ("supabase_server", "supabase_template", "supabase_databases")
-        server, template, databases = (request.getfixturevalue(name) for name in names)
-        # only a superuser may end the sessions of the gateway, so the copy is dropped by one
-        with databases.scratch(
-            marketplace.demonstration_template(server, template), owner="postgres"
-        ) as made:
-            yield make_conninfo(made, user="postgres")
-        return
-    server, template = (request.getfixturevalue(name) for name in ("server", "template"))
-    with marketplace.copy_of(server, marketplace.demonstration_template(server, template)) as conninfo:
-        yield conninfo
+    prefix = "supabase_" if transport == "rest" else ""
+    names = (f"{prefix}{name}" for name in ("server", "template", "databases"))
+    server, template, databases = (request.getfixturevalue(name) for name in names)
+    template = marketplace.demonstration_template(server, template)
+    if binding == "prisma":
+        template = prisma.reshaped_template(server, template, f"{template}_prisma")
+    # only a superuser may end the sessions of the gateway, so the copy is dropped by one
+    with databases.scratch(template, owner="postgres") as made:
+        yield make_conninfo(made, user="postgres")
 
 
 @pytest.fixture

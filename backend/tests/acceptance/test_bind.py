@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from app.post_audit.db.migrate import migrate
-from tests.support import marketplace
+from tests.support import marketplace, prisma
 from tests.support.gateway import Gateway
 from tests.support.product import Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.reference_only("it binds by itself")]
 
-PRISMA = Path(__file__).resolve().parents[1] / "support" / "prisma.sql"
 OURS = "SELECT array_agg(role ORDER BY role) FROM post_audit.bindings WHERE NOT is_reference"
 
 
 @pytest.fixture
 def other_shape(connection: psycopg.Connection) -> psycopg.Connection:
-    connection.execute(PRISMA.read_bytes())
+    connection.execute(prisma.TABLES + prisma.ROWS)
     return connection
 
 
@@ -38,7 +38,8 @@ def test_a_guess_shows_values_and_binds_nothing(product: Product, other_shape: p
 def test_the_guess_is_bound_and_every_step_decides(
     product: Product, other_shape: psycopg.Connection, conninfo: str
 ) -> None:
-    document = product.json("bind", "--guess", "--accept")
+    # as the owner, over a direct connection for this one command
+    document = replace(product, settings={"DATABASE_URL": conninfo}).json("bind", "--guess", "--accept")
     assert {guess["role"]: guess["relation"] for guess in document["guesses"]} == {
         "suppliers": "public.scraped_companies",
         "claims": "public.company_claims",
@@ -75,7 +76,7 @@ def test_a_guess_is_of_all_roles(product: Product, arguments: tuple[str, ...]) -
 def test_binding_needs_the_owner(tmp_path: Path, gateway: Gateway, supabase_conninfo: str) -> None:
     """Over REST the service may look but not make views; it is told what to do."""
     with psycopg.connect(supabase_conninfo, autocommit=True) as owner:
-        owner.execute(PRISMA.read_bytes())
+        owner.execute(prisma.TABLES + prisma.ROWS)
         product = Product(tmp_path, gateway.settings(), preloaded=True)
         guessed = product.json("bind", "--guess")["guesses"]
         assert len(guessed) == 3
@@ -94,7 +95,7 @@ def test_what_is_bound_is_no_more_open_than_before(supabase_conninfo: str) -> No
           unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege),
           pg_class AS c WHERE c.relnamespace = {0}::regnamespace AND c.relkind IN ('r', 'v')"""
     with psycopg.connect(supabase_conninfo, autocommit=True) as owner:
-        owner.execute(PRISMA.read_bytes())
+        owner.execute(prisma.TABLES + prisma.ROWS)
         owner.execute("REVOKE ALL ON public.company_claims FROM anon")
         before = marketplace.one(owner, rights.format("'public'"))
         assert before["anon scraped_companies SELECT"]

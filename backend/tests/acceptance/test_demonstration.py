@@ -14,6 +14,8 @@ from tests.support.product import Product
 
 pytestmark = pytest.mark.acceptance
 
+LOADS = "the demonstration is loaded by the owner, over a direct connection"
+
 EXAMPLES = "SELECT count(*) FROM post_audit.demonstration_labels"
 
 
@@ -38,6 +40,8 @@ def test_a_run_in_a_database_of_ones_own(product: Product, connection: psycopg.C
     assert set(status["modes"].values()) == {"propose"}
 
 
+@pytest.mark.reference_only("the demonstration is loaded into our tables alone")
+@pytest.mark.direct_only(LOADS)
 def test_it_is_loaded_only_by_the_right_name(product: Product, connection: psycopg.Connection) -> None:
     name = str(conninfo_to_dict(product.settings["DATABASE_URL"])["dbname"])
     before = marketplace.untouched(connection)
@@ -69,6 +73,8 @@ def test_it_is_loaded_only_by_the_right_name(product: Product, connection: psyco
     assert changed.keys() == {"post_audit.marketplace"}
 
 
+@pytest.mark.reference_only("the demonstration is loaded into our tables alone")
+@pytest.mark.direct_only(LOADS)
 def test_one_row_of_somebodys_is_enough_to_refuse_it(
     product: Product, connection: psycopg.Connection
 ) -> None:

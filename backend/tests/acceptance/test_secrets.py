@@ -14,7 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.support import marketplace
 from tests.support.product import Product
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.direct_only("the secret is in DATABASE_URL; keys are in test_supabase_fails.py"),
+]
 
 # Planted words, each as short and as odd as real ones are.
 PLANTED: Final = {

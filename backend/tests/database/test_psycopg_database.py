@@ -35,7 +35,7 @@ from app.post_audit.errors import (
     TookTooLong,
 )
 
-pytestmark = [pytest.mark.database, pytest.mark.direct_only]
+pytestmark = [pytest.mark.database, pytest.mark.direct_only("it is the direct transport itself")]
 
 SCRATCH: Final = """
 CREATE FUNCTION public.post_audit_apply_raise(code text, message text, cure text DEFAULT '') RETURNS jsonb

@@ -10,11 +10,13 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.types.json import Jsonb
 
 from app.post_audit.demonstration import load_demonstration
 
 __all__ = [
     "arm_all",
+    "bind",
     "contents",
     "copy_of",
     "demonstration_template",
@@ -66,6 +68,13 @@ def nearly_full(connection: psycopg.Connection, *, channel: str = "sms", used: i
 
 def arm_all(connection: psycopg.Connection) -> None:
     connection.execute("UPDATE post_audit.step_modes SET mode = 'act'")
+
+
+def bind(connection: psycopg.Connection, role: str, relation: str, columns: dict[str, Any]) -> None:
+    """Point a role at a relation as the owner of the database: over REST nobody may, whichever way a test runs."""
+    connection.execute(
+        "SELECT public.post_audit_apply_binding(%s, %s, %s, 'a test')", (role, relation, Jsonb(columns))
+    )
 
 
 def one(connection: psycopg.Connection, query: str, *values: object) -> Any:  # noqa: ANN401 - whatever is asked for

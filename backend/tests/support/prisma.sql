@@ -7,14 +7,10 @@ CREATE TABLE public.company_claims (
   id text PRIMARY KEY, "scrapedCompanyId" text NOT NULL REFERENCES public.scraped_companies, "claimedBy" text,
   "isPhoneVerified" boolean NOT NULL DEFAULT false, "verifiedAt" timestamp(3), status text NOT NULL DEFAULT 'PENDING',
   "claimedAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE INDEX "company_claims_scrapedCompanyId_idx" ON public.company_claims ("scrapedCompanyId");
 CREATE TABLE public.users (
   id text PRIMARY KEY, email text, phone text, "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE public.benefits_tracking (
   id text PRIMARY KEY, "userId" text NOT NULL REFERENCES public.users, "benefitType" text NOT NULL,
   value double precision NOT NULL, "trackedAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP);
-INSERT INTO public.scraped_companies (id, name, city, "gstNumber") VALUES
-  ('clx1', 'Shree Pumps', 'Pune', '27AAPFU0939F1ZV'), ('clx2', 'Kaveri Steel', 'Erode', NULL);
-INSERT INTO public.users (id) VALUES ('u1');
-INSERT INTO public.company_claims (id, "scrapedCompanyId", "claimedBy", "verifiedAt", status)
-VALUES ('k1', 'clx1', 'u1', CURRENT_TIMESTAMP, 'VERIFIED');
-INSERT INTO public.benefits_tracking (id, "userId", "benefitType", value) VALUES ('b1', 'u1', 'credit', 5000.5);
+CREATE INDEX "benefits_tracking_userId_idx" ON public.benefits_tracking ("userId");

@@ -15,7 +15,10 @@ from app.post_audit.steps import bugs, conversions, fake_data, infrastructure, l
 from tests.database.demonstration.conftest import Content
 from tests.support.decisions import arm
 
-pytestmark = pytest.mark.database
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.reference_only("the demonstration is loaded into our tables alone"),
+]
 
 STEPS = (conversions.STEP, infrastructure.STEP, fake_data.STEP, bugs.STEP, live_fomo.STEP)
 

@@ -22,7 +22,10 @@ from app.post_audit.errors import ConfigurationError, InputError, NotFound, NotM
 from tests.database.demonstration.conftest import Content
 from tests.support.decisions import begin
 
-pytestmark = pytest.mark.database
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.reference_only("the demonstration is loaded into our tables alone"),
+]
 
 
 def name_of(connection: psycopg.Connection) -> str:

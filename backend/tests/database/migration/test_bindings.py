@@ -20,10 +20,12 @@ CREATE TABLE shop.firms (
   id text PRIMARY KEY, title text NOT NULL, labels text[], address jsonb, founded date, "Mail" text);
 CREATE TABLE shop.money (
   id bigint PRIMARY KEY, person text, rupees double precision, hundredths numeric(12, 2), at timestamptz);
+GRANT USAGE ON SCHEMA shop TO {service};
 CREATE VIEW shop.all_firms AS SELECT id, title AS name, founded AS created_at FROM shop.firms;
 CREATE SEQUENCE shop.counter;
-INSERT INTO shop.firms VALUES ('a', 'Om Traders', '{}', '{}', '1998-04-01', 'om@traders.example');
+INSERT INTO shop.firms VALUES ('a', 'Om Traders', '{{}}', '{{}}', '1998-04-01', 'om@traders.example');
 INSERT INTO shop.money VALUES (1, 'Asha', 100.5, 7525, '2025-11-09');
+GRANT SELECT ON ALL TABLES IN SCHEMA shop TO {service};
 """
 EARNINGS = {"user_id": "person", "tracked_at": "at"}
 REFUSED: list[tuple[str, str, object, str]] = [
@@ -86,7 +88,7 @@ def conninfo(place: Place) -> Iterator[str]:
     """A migrated database with a shop in it."""
     with place.scratch(MIGRATED) as made:
         with psycopg.connect(made, autocommit=True) as connection:
-            connection.execute(FIRMS)
+            connection.execute(FIRMS.format(service=place.service).encode())
         yield made
 
 

@@ -18,7 +18,7 @@ from app.post_audit.steps.bugs import STEP, BugsFacts
 from app.post_audit.steps.bugs.decide import decide
 from app.post_audit.steps.bugs.facts import BugFacts, Reporter, Tier
 from app.post_audit.steps.bugs.intake import BugReport, Receipt, prepare, report_bug
-from tests.support import decisions
+from tests.support import decisions, marketplace
 
 pytestmark = pytest.mark.database
 
@@ -518,13 +518,7 @@ MAPPING = {
 @pytest.fixture
 def foreign(database: Database, connection: psycopg.Connection) -> Database:
     connection.execute(FOREIGN)
-    database.call(
-        "post_audit_apply_binding",
-        role="bugs",
-        relation='public."Bug"',
-        columns=MAPPING,
-        actor=decisions.ACTOR,
-    )
+    marketplace.bind(connection, "bugs", 'public."Bug"', MAPPING)
     return database
 
 

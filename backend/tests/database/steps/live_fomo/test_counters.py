@@ -10,11 +10,16 @@ import psycopg
 import pytest
 
 from app.post_audit.errors import StateMoved
+from tests.support import marketplace
 
 if TYPE_CHECKING:
     from tests.database.steps.live_fomo.conftest import Market
 
 pytestmark = pytest.mark.database
+
+WITH_AMOUNTS = pytest.mark.reference_only(
+    "claims of that shape have no amount: the airdrop's money is never shown"
+)
 
 TOTALS = "UPDATE public.earnings_leaderboard"
 SWAP = """
@@ -25,14 +30,15 @@ PHANTOM = """
     INSERT INTO public.earnings_leaderboard (user_id, display_name, total_paise) VALUES ('nobody', 'N', 99999999)
 """
 UNREADABLE = """
-    CREATE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1 / (random() * 0)::bigint';
+    CREATE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1::bigint';
     CREATE VIEW public.e AS
       SELECT id, user_id, supplier_id, public.burst() AS amount_paise, tracked_at FROM post_audit.earnings_ledger;
     CREATE VIEW public.c AS
       SELECT id, supplier_id, status, public.burst() AS amount_paise, claimed_at, verified_at
       FROM public.claim_airdrop_log;
     SELECT public.post_audit_apply_binding('earnings', 'public.e', '{}', 'test');
-    SELECT public.post_audit_apply_binding('claims', 'public.c', '{}', 'test')
+    SELECT public.post_audit_apply_binding('claims', 'public.c', '{}', 'test');
+    CREATE OR REPLACE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1 / (random() * 0)::bigint'
 """
 SALE = (
     "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('user_3', 'credit', 700)",
@@ -78,6 +84,7 @@ def test_nothing_is_shown_before_the_first_check_and_the_truth_after_it(bare_mar
     assert (claims["counter"], claims["state"], claims["value"]) == ("airdrop_claims", "verified", 8)
 
 
+@WITH_AMOUNTS
 def test_what_is_true_is_verified_and_nothing_changes(market: Market) -> None:
     decision = market.run()
     assert decision["headline"] == "Leaderboard and airdrop counters are true."
@@ -85,6 +92,7 @@ def test_what_is_true_is_verified_and_nothing_changes(market: Market) -> None:
     assert market.verdicts() == ALL_VERIFIED
 
 
+@WITH_AMOUNTS
 @pytest.mark.parametrize(
     ("planted", "found"),
     [
@@ -153,6 +161,7 @@ def test_a_repair_is_not_taken_back(market: Market) -> None:
         market.call("post_audit_apply_undo", decision_id=decision["id"], actor="test")
 
 
+@WITH_AMOUNTS
 def test_a_false_counter_is_repaired(market: Market) -> None:
     market.execute(
         "UPDATE public.leaderboard_tickertape_views SET shown_value = 500 WHERE counter = 'airdrop_claims'"
@@ -172,6 +181,7 @@ def claim(market: Market, ago: str) -> None:
     )
 
 
+@WITH_AMOUNTS
 def test_a_counter_that_stopped_is_repaired_and_a_late_one_brought_up_to_date(market: Market) -> None:
     market.execute(
         "UPDATE public.leaderboard_tickertape_views SET shown_at = now() - interval '9 hours'"
@@ -185,6 +195,7 @@ def test_a_counter_that_stopped_is_repaired_and_a_late_one_brought_up_to_date(ma
     assert market.counter("airdrop_paise") == (4500000, "verified")
 
 
+@WITH_AMOUNTS
 def test_a_quiet_ledger_is_no_outage(market: Market) -> None:
     market.execute(
         "UPDATE public.leaderboard_tickertape_views SET shown_at = now() - interval '9 hours' WHERE true"
@@ -192,6 +203,7 @@ def test_a_quiet_ledger_is_no_outage(market: Market) -> None:
     assert market.run()["headline"] == "Leaderboard and airdrop counters are true."
 
 
+@WITH_AMOUNTS
 def test_rows_of_the_future_are_told_and_not_counted(market: Market) -> None:
     claim(market, "-3 hours")
     decision = market.run()
@@ -223,16 +235,11 @@ def test_what_cannot_be_proved_is_hidden_and_never_zero(market: Market, broken: 
     assert (again["outcome"], again["changes"], again["messages"]) == ("unknown", [], [])
 
 
+@WITH_AMOUNTS
 def test_what_was_hidden_is_shown_again_when_it_can_be_proved(market: Market) -> None:
     market.execute("DROP VIEW post_audit.claims")
     market.run()
-    market.call(
-        "post_audit_apply_binding",
-        role="claims",
-        relation="public.claim_airdrop_log",
-        columns={},
-        actor="test",
-    )
+    marketplace.bind(market.connection, "claims", "public.claim_airdrop_log", {})
     market.run()
     assert market.counter("airdrop_claims") == (8, "verified")
     assert market.verdicts() == ALL_VERIFIED
@@ -295,6 +302,7 @@ def test_a_row_that_moved_meanwhile_is_left_out_and_judged_as_it_is(market: Mark
     assert market.verdicts()["leaderboard"] == "repaired"
 
 
+@WITH_AMOUNTS
 def test_sales_during_the_check_raise_no_false_alarm(market: Market, conninfo: str) -> None:
     ended = threading.Event()
     sold = 0
@@ -338,6 +346,7 @@ def test_a_demonstration_is_checked_by_its_own_clock(bare_market: Market) -> Non
     assert datetime.fromisoformat(at) == bare_market.value("SELECT as_of FROM post_audit.marketplace")
 
 
+@WITH_AMOUNTS
 def test_a_table_of_another_shape_is_checked_and_what_it_refuses_is_hidden(bare_market: Market) -> None:
     bare_market.fill()
     bare_market.execute("""
@@ -345,13 +354,7 @@ def test_a_table_of_another_shape_is_checked_and_what_it_refuses_is_hidden(bare_
         INSERT INTO public."Score" SELECT l.user_id, l.total_paise, 'c' || l.id FROM public.earnings_leaderboard AS l
     """)
     columns = {"id": "cuid", "user_id": "userId", "total_paise": "totalPaise"}
-    bare_market.call(
-        "post_audit_apply_binding",
-        role="leaderboard",
-        relation='public."Score"',
-        columns=columns,
-        actor="test",
-    )
+    marketplace.bind(bare_market.connection, "leaderboard", 'public."Score"', columns)
     assert (
         bare_market.run()["headline"] == "Leaderboard and airdrop counters are true and brought up to date."
     )
@@ -369,18 +372,17 @@ def test_a_table_of_another_shape_is_checked_and_what_it_refuses_is_hidden(bare_
 def test_numeric_ids_and_rupees_are_read_and_what_cannot_be_written_is_hidden(bare_market: Market) -> None:
     bare_market.fill()
     bare_market.execute("""
-        CREATE TABLE public.ledger (id bigint, user_id bigint, amount numeric(12, 2), tracked_at timestamp);
-        CREATE TABLE public.board (id bigint, user_id bigint, total numeric(12, 2));
+        CREATE TABLE public.ledger (id bigint PRIMARY KEY, user_id bigint, amount numeric(12, 2), tracked_at timestamp);
+        CREATE TABLE public.board (id bigint PRIMARY KEY, user_id bigint, total numeric(12, 2));
         INSERT INTO public.ledger SELECT n, n, n, now() - interval '1 day' FROM generate_series(1, 5) AS n;
         INSERT INTO public.board SELECT n, n, n FROM generate_series(1, 5) AS n
     """)
     for role, column in (("ledger", "amount"), ("board", "total")):
-        bare_market.call(
-            "post_audit_apply_binding",
-            role="earnings" if role == "ledger" else "leaderboard",
-            relation=f"public.{role}",
-            columns={f"{column}_paise": {"column": column, "unit": "rupees"}},
-            actor="test",
+        marketplace.bind(
+            bare_market.connection,
+            "earnings" if role == "ledger" else "leaderboard",
+            f"public.{role}",
+            {f"{column}_paise": {"column": column, "unit": "rupees"}},
         )
     bare_market.run()
     assert bare_market.call("post_audit_read_live_leaderboard", limit=1)["rows"][0]["total_paise"] == 500
