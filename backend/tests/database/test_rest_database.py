@@ -24,6 +24,7 @@ from app.post_audit.errors import (
     InvalidSetting,
     NotMigrated,
     PostAuditError,
+    StateMoved,
     UnexpectedAnswer,
 )
 from app.post_audit.ports import Database
@@ -295,6 +296,20 @@ class TestNetworks:
         assert written(owner) == (1 if done else 0)
         assert rest.call(READS) is None
 
+    def test_an_answer_that_trickles_is_ended_by_us(
+        self, gateway: Gateway, rest: RestDatabase, owner: psycopg.Connection
+    ) -> None:
+        """Each sign comes in time, and the whole never does."""
+        gateway.fail(Fault(kind="trickle", done=True, function=WRITES))
+        began = time.monotonic()
+        with opened(gateway.url, gateway.service_key, answer_seconds=0.5) as hasty:
+            error = fails(hasty, WRITES, fail=False)
+        assert time.monotonic() - began < 5
+        assert type(error) is ConnectionLost
+        assert "did not answer in time" in error.message
+        assert written(owner) == 1
+        assert rest.call(READS) is None
+
     @pytest.mark.parametrize(
         ("fault", "kind", "said"),
         [
@@ -394,6 +409,16 @@ class TestRepeating:
             error={"code": "x"},
             duration_ms=1,
         )
+        twice("post_audit_apply_release_run", **key)
+        twice("post_audit_apply_finish_run", **key)
+        messages: Any = rest.call("post_audit_apply_claim_messages", owner="a test")
+        message = {"message_id": messages[0]["message_id"], "owner": "a test"}
+        later = {"state": "pending", "detail": "503", "retry_at": "2025-11-09T10:00:00+05:30"}
+        twice("post_audit_apply_settle_message", **message, **later)
+        assert rest.call("post_audit_apply_claim_messages", owner="a test")
+        twice("post_audit_apply_settle_message", **message, state="delivered", detail="ok")
+        # but not as something else
+        assert type(fails(rest, "post_audit_apply_settle_message", **message, state="failed", detail="ok")) is StateMoved
         tables = ("runs", "decisions", "outbox", "changes", "step_runs")
         stored = marketplace.contents(owner)
         assert [stored[f"post_audit.{table}"][0] for table in tables] == [1, 1, 1, 1, 2]

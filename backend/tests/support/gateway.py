@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Self
@@ -78,10 +78,11 @@ class Fault:
     """What happens to the next calls: before they reach the database, or after they were done.
 
     `status` answers with that status in place of the result; `silence` never answers; `cut` breaks the answer off in
-    the middle; `drop` closes the connection without a word.
+    the middle; `drop` closes the connection without a word; `trickle` gives the answer a sign at a time, and never the
+    last one. `after` calls of the same function come through first.
     """
 
-    kind: Literal["status", "silence", "cut", "drop"]
+    kind: Literal["status", "silence", "cut", "drop", "trickle"]
     done: bool = False
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class Fault:
     body: str = "<html><body>upstream</body></html>"
     function: str = ""
     times: int = 1
+    after: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,14 @@ class Gateway:
     def fail(self, *faults: Fault) -> None:
         """Let the next calls fail so, one after the other."""
         with self._lock:
-            self._faults.extend(fault for fault in faults for _ in range(fault.times))
+            for fault in faults:
+                again = replace(fault, after=0)
+                self._faults.extend([fault, *[again] * (fault.times - 1)])
+
+    def recover(self) -> None:
+        """Fail no more."""
+        with self._lock:
+            self._faults.clear()
 
     def settings(self) -> dict[str, str]:
         """What a user of the product sets."""
@@ -210,15 +219,20 @@ class Gateway:
 
     def next_fault(self, function: str) -> Fault | None:
         with self._lock:
-            for fault in self._faults:
-                if fault.function in {"", function}:
-                    self._faults.remove(fault)
+            for place, fault in enumerate(self._faults):
+                if fault.function not in {"", function}:
+                    continue
+                if fault.after:
+                    self._faults[place] = replace(fault, after=fault.after - 1)
+                else:
+                    del self._faults[place]
                     return fault
+                break
         return None
 
-    def hold(self) -> None:
-        """Say nothing for as long as this gateway lives."""
-        self._closing.wait()
+    def hold(self, seconds: float | None = None) -> bool:
+        """Say nothing for so long, or for as long as this gateway lives; whether it has been closed."""
+        return self._closing.wait(seconds)
 
     def role(self, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         """Who calls: Kong looks at `apikey`, PostgREST at the token."""
@@ -452,10 +466,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.gateway.hold()
             case "cut":
                 self._send(_Answer(200, body), cut=True)
+            case "trickle":
+                self._send(_Answer(200, body), trickles=True)
             case "drop":
                 pass
 
-    def _send(self, answer: _Answer, *, cut: bool = False) -> None:
+    def _send(self, answer: _Answer, *, cut: bool = False, trickles: bool = False) -> None:
         # whoever asked may have gone
         with suppress(ConnectionError):
             self.send_response(answer.status)
@@ -464,9 +480,12 @@ class _Handler(BaseHTTPRequestHandler):
             if answer.content_type:
                 self.send_header("Content-Type", answer.content_type)
             if answer.status != 204:
-                self.send_header("Content-Length", str(len(answer.body) + (100 if cut else 0)))
+                self.send_header("Content-Length", str(len(answer.body) + (100 if cut or trickles else 0)))
             self.end_headers()
-            if self.command != "HEAD":
+            if trickles:
+                while not self.gateway.hold(0.02):
+                    self.wfile.write(b" ")
+            elif self.command != "HEAD":
                 self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name

@@ -59,6 +59,10 @@ REPEATABLE: Final = frozenset(
         "post_audit_apply_initial_modes",
         # a content that is known is answered as known
         "post_audit_apply_audit",
+        # what has ended, is given back or is settled just so stays as it is
+        "post_audit_apply_finish_run",
+        "post_audit_apply_release_run",
+        "post_audit_apply_settle_message",
     }
 )
 """Functions that change something and may be called twice with the same arguments."""
@@ -131,6 +135,7 @@ class RestDatabase:
     ) -> None:
         """Prepare a client; nothing is sent before the first call."""
         base, self._host = _base(url)
+        self._answer_seconds = answer_seconds
         self._patience_seconds = patience_seconds
         self._client = httpx2.Client(
             base_url=base,
@@ -196,7 +201,7 @@ class RestDatabase:
     def _once(self, function: str, body: bytes) -> tuple[Answer | Failure, float]:
         """Send one request; what came of it, and how many seconds the server asks us to wait."""
         try:
-            response = self._client.post(f"/rpc/{function}", content=body)
+            response, content = self._exchange(function, body)
         except httpx2.HTTPError as error:
             return self._not_answered(error), 0.0
         if response.is_redirect:
@@ -206,11 +211,26 @@ class RestDatabase:
                 )
             ), 0.0
         answer = read_answer(
-            function, response.status_code, response.headers.get("content-type", ""), response.content
+            function, response.status_code, response.headers.get("content-type", ""), content
         )
         # Seconds; the other form, a date, is not used by Supabase. PostgREST always says 0.
         asked = response.headers.get("retry-after", "")
         return answer, float(asked) if asked.isdecimal() else 0.0
+
+    def _exchange(self, function: str, body: bytes) -> tuple[httpx2.Response, bytes]:
+        """Send one request and read its answer to the end, or raise `HTTPError`.
+
+        The library's limit is for each piece of an answer, and one that trickles meets it never; ours is for the whole.
+        """
+        deadline = time.monotonic() + self._answer_seconds
+        content = bytearray()
+        with self._client.stream("POST", f"/rpc/{function}", content=body) as response:
+            for piece in response.iter_bytes():
+                content += piece
+                if time.monotonic() > deadline:
+                    message = "the answer trickles"
+                    raise httpx2.ReadTimeout(message, request=response.request)
+        return response, bytes(content)
 
     def _not_answered(self, error: httpx2.HTTPError) -> Failure:
         """Name a request that got no whole answer. The library's text is left out: it may hold what was sent."""
