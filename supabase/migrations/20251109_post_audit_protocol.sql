@@ -5009,7 +5009,7 @@ BEGIN
         THEN CASE WHEN (c.after ->> 'shown_value')::bigint = s.true_value THEN 'true' ELSE 'false' END END AS waiting
     FROM (
       SELECT pg_catalog.count(*) AS claims, coalesce(pg_catalog.sum(k.amount_paise), 0)::bigint AS paise
-      FROM post_audit.claims AS k WHERE k.status = 'verified' AND k.verified_at <= marketplace.as_of
+      FROM post_audit.claims AS k WHERE pg_catalog.lower(k.status) = 'verified' AND k.verified_at <= marketplace.as_of
     ) AS ledger
     CROSS JOIN LATERAL (VALUES
       ('counter:airdrop_claims', ledger.claims), ('counter:airdrop_paise', ledger.paise)) AS s (subject, true_value)

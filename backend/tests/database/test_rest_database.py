@@ -418,7 +418,10 @@ class TestRepeating:
         assert rest.call("post_audit_apply_claim_messages", owner="a test")
         twice("post_audit_apply_settle_message", **message, state="delivered", detail="ok")
         # but not as something else
-        assert type(fails(rest, "post_audit_apply_settle_message", **message, state="failed", detail="ok")) is StateMoved
+        assert (
+            type(fails(rest, "post_audit_apply_settle_message", **message, state="failed", detail="ok"))
+            is StateMoved
+        )
         tables = ("runs", "decisions", "outbox", "changes", "step_runs")
         stored = marketplace.contents(owner)
         assert [stored[f"post_audit.{table}"][0] for table in tables] == [1, 1, 1, 1, 2]

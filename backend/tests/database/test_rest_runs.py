@@ -30,13 +30,15 @@ CHANNELS: Final = ("n8n_ab_update", "n8n_scale", "telegram")
 ANSWER_SECONDS: Final = 1.0
 MARKET: Final = """
 INSERT INTO public.suppliers (name, email, phone, city, state)
-SELECT 'Sharma Steel Works ' || n, 'sales' || n || '@sharmasteel' || n || '.in', '+91 9820' || lpad(n::text, 6, '0'), 'Pune',
-  'Maharashtra'
+SELECT 'Sharma Steel Works ' || n, 'sales' || n || '@sharmasteel' || n || '.in', '+91 9820' || lpad(n::text, 6, '0'),
+  'Pune', 'Maharashtra'
 FROM generate_series(1, 200) AS n;
-INSERT INTO public.suppliers (name, email) SELECT 'Mock Supplier ' || n, 'mock' || n || '@example.com' FROM generate_series(1, 2) AS n;
+INSERT INTO public.suppliers (name, email)
+SELECT 'Mock Supplier ' || n, 'mock' || n || '@example.com' FROM generate_series(1, 2) AS n;
 INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, amount_paise, verified_at)
 SELECT s.id, 'user ' || s.id, 'verified', 500000, now() - interval '1 day' FROM public.suppliers AS s WHERE s.id <= 20;
-INSERT INTO public.bugs (title, error_code, page) VALUES ('Search shows nothing', 'E42', '/search'), ('Pay button is grey', 'E7', '/pay');
+INSERT INTO public.bugs (title, error_code, page)
+VALUES ('Search shows nothing', 'E42', '/search'), ('Pay button is grey', 'E7', '/pay');
 """
 
 

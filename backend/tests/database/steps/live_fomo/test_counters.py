@@ -38,7 +38,8 @@ UNREADABLE = """
       FROM public.claim_airdrop_log;
     SELECT public.post_audit_apply_binding('earnings', 'public.e', '{}', 'test');
     SELECT public.post_audit_apply_binding('claims', 'public.c', '{}', 'test');
-    CREATE OR REPLACE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 1 / (random() * 0)::bigint'
+    CREATE OR REPLACE FUNCTION public.burst() RETURNS bigint LANGUAGE sql VOLATILE AS
+      'SELECT 1 / (random() * 0)::bigint'
 """
 SALE = (
     "INSERT INTO post_audit.earnings_ledger (user_id, benefit_type, amount_paise) VALUES ('user_3', 'credit', 700)",
