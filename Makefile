@@ -46,8 +46,8 @@ serve: $(RUNTIME) ## serve the admin API and pages on port 8000
 test: $(DEVELOPMENT) ## run every test that is not slow (ARGS=... goes to pytest)
 	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow" $(ARGS)
 
-test-all: $(DEVELOPMENT) ## run every test, and properties with twelve times as many examples
-	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) --hypothesis-profile thorough $(ARGS)
+test-all: $(DEVELOPMENT) ## run every test over both transports and bindings, with twelve times as many examples
+	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) --hypothesis-profile thorough --all-transports --all-bindings $(ARGS)
 
 test-fast: $(DEVELOPMENT) ## run the tests that need no database: unit and architecture
 	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow" backend/tests/unit backend/tests/architecture $(ARGS)

@@ -23,11 +23,11 @@ def owner(supabase_conninfo: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-@pytest.mark.parametrize("key", ["service_key", "secret_key"])
+@pytest.mark.parametrize("key", ["secret_key", pytest.param("service_key", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param(fault, marks=[] if fault in {"429", "expired"} else pytest.mark.slow)
+        pytest.param(fault, marks=[] if fault == "expired" else pytest.mark.slow)
         for fault in LASTING
         # these take ten seconds a call
         if fault not in {"silence", "trickle"}
