@@ -1052,7 +1052,8 @@ BEGIN
         END
       ORDER BY r.role, r.oid, s.column_name, array_position(s.names, lower(replace(a.attname, '_', '')))
     ), candidates AS (
-      SELECT f.role, f.oid, f.full_name, f.readable, count(*) AS matched,
+      SELECT f.role, f.oid, f.full_name, f.readable, (SELECT k.relkind FROM pg_catalog.pg_class AS k WHERE k.oid = f.oid) AS kind,
+        count(*) AS matched,
         jsonb_object_agg(f.column_name, CASE WHEN f.in_rupees
             THEN jsonb_build_object('column', f.theirs, 'unit', 'rupees') ELSE to_jsonb(f.theirs::text) END)
           FILTER (WHERE f.theirs <> f.column_name OR f.in_rupees) AS columns,
@@ -1064,13 +1065,13 @@ BEGIN
         SELECT 1 FROM post_audit.role_columns AS w
         WHERE w.role = f.role AND w.required AND w.column_name <> ALL (array_agg(f.column_name)))
     )
-    SELECT c.*, row_number() OVER (PARTITION BY c.role ORDER BY c.matched DESC, c.full_name) AS place,
-      -- whether every row is known by its id
-      EXISTS (
-        SELECT 1 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid = c.oid AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL
-          AND a.attname = coalesce(c.columns ->> 'id', 'id')) AS unique_id
+    SELECT c.*, u.unique_id, row_number() OVER (PARTITION BY c.role ORDER BY u.unique_id DESC, c.matched DESC, c.full_name) AS place
     FROM candidates AS c
+    -- whether every row of a table is known by its id, without which it is not bound; a view is looked at when it is bound
+    CROSS JOIN LATERAL (SELECT c.kind NOT IN ('r', 'p') OR EXISTS (
+        SELECT 1 FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL
+          AND a.attname = coalesce(c.columns ->> 'id', 'id')) AS unique_id) AS u
     ORDER BY c.role, place
   LOOP
     CONTINUE WHEN guess.place > 2;

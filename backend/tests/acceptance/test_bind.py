@@ -61,6 +61,27 @@ def test_the_guess_is_bound_and_every_step_decides(
     assert product.run("run").returncode == 0
 
 
+@pytest.mark.direct_only("it binds, which over REST nobody may")
+def test_what_nothing_keeps_unique_is_shown_and_not_bound(
+    product: Product, connection: psycopg.Connection
+) -> None:
+    connection.execute("""
+        CREATE TABLE public.vendors (id bigint, name text, email text, phone text, city text, "createdAt" timestamptz);
+        CREATE VIEW public.sellers AS SELECT id, name FROM public.vendors;
+        INSERT INTO public.vendors (id, name) VALUES (1, 'Om Traders')
+    """)
+    told = product.run("bind", "--guess")
+    assert "Nothing keeps its id unique, so it cannot be bound as it is." in told.stdout
+    # the view shows no id twice; of the table it is the other way round
+    assert told.stdout.index("suppliers ← public.sellers") < told.stdout.index("suppliers ← public.vendors")
+    connection.execute("DROP VIEW public.sellers")
+    document = product.json("bind", "--guess", "--accept")
+    assert ([guess["unique_id"] for guess in document["guesses"]], document["bindings"]) == ([False], [])
+    connection.execute("ALTER TABLE public.vendors ADD PRIMARY KEY (id)")
+    bound = product.json("bind", "--guess", "--accept")["bindings"]
+    assert [binding["relation"].removeprefix("public.") for binding in bound] == ["vendors"]
+
+
 def test_nothing_to_guess_is_said(product: Product) -> None:
     told = product.run("bind", "--guess")
     assert (told.returncode, "Bind by hand" in told.stdout) == (0, True)

@@ -182,7 +182,9 @@ def _guess(*, accept: bool, as_json: bool) -> int:
     with build() as application:
         guesses: Any = application.database.call("post_audit_read_binding_guesses")
         # suppliers first: what names them takes over the type of their ids
-        best = sorted((g for g in guesses if g["best"]), key=lambda g: g["role"] != "suppliers")
+        best = sorted(
+            (g for g in guesses if g["best"] and g["unique_id"]), key=lambda g: g["role"] != "suppliers"
+        )
         bound = [
             application.database.call(
                 "post_audit_apply_binding",
@@ -224,7 +226,7 @@ def _print_guess(found: dict[str, Any]) -> None:
         table.add_row(Text(f"  {ours}"), Text(named), Text(known or "no value yet"))
     out.print(table)
     if not found["unique_id"]:
-        out.print("  Nothing keeps its id unique: make sure that it is.")
+        out.print("  Nothing keeps its id unique, so it cannot be bound as it is.")
     options = [
         f"--column {ours}={theirs['column']}:{theirs['unit']}"
         if isinstance(theirs, dict)
