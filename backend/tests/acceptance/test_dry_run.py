@@ -27,6 +27,7 @@ def test_a_dry_run_writes_no_row(demonstrated: Product, looking: psycopg.Connect
     assert marketplace.untouched(looking) == before
 
 
+@pytest.mark.both_bindings
 def test_what_only_looks_writes_no_row(demonstrated: Product, looking: psycopg.Connection) -> None:
     before = marketplace.untouched(looking)
     for command in (
