@@ -11,6 +11,7 @@ often than the policy allows, and never repeats a switch that a person took back
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.post_audit.ports import Database
@@ -22,14 +23,37 @@ from app.post_audit.steps.conversions.policy import ConversionsPolicy
 __all__ = ["STEP", "gather"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refreshed:
+    """What one call did; `noted` is whether changes of the tables are noted as they happen."""
+
+    complete: bool
+    noted: bool
+    counted: int
+
+
 def gather(database: Database, policy: ConversionsPolicy, as_of: datetime) -> Facts:
-    """Read the running experiments, their counts by hour up to `as_of`, and the holds that still rest."""
+    """Bring the roll-up up to date, then read the running experiments, their counts by hour, and the holds.
+
+    The roll-up is derived from the marketplace's tables alone, so a dry run brings it up to date as well.
+    """
+    _refresh(database, policy)
     answer = database.call(
         "post_audit_read_conversions",
         as_of=as_of,
         default_window_hours=policy.attribution_window_hours,
     )
     return parse_facts(Facts, answer)
+
+
+def _refresh(database: Database, policy: ConversionsPolicy) -> None:
+    """Call until everything that had changed is counted; each call takes a second at most."""
+    while True:
+        answer = database.call(
+            "post_audit_maintain_conversions", default_window_hours=policy.attribution_window_hours
+        )
+        if parse_facts(_Refreshed, answer).complete:
+            return
 
 
 STEP = Step(

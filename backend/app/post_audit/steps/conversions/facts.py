@@ -89,6 +89,9 @@ class Experiment:
     claim_hours: Mapping[str, float] = field(default_factory=dict)
     judged_from_epoch: int = 1
     own_window_hours: int | None = None
+    revision: int = 0
+    memory: object = None
+    remembered_until: AwareDatetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse two variants of one name: their counts could not be told apart."""
