@@ -370,6 +370,7 @@ DECLARE
   taken jsonb;
   suppliers text[];
   counted bigint := 0;
+  last_note bigint;
   begun jsonb;
 BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
@@ -405,9 +406,11 @@ BEGIN
     END IF;
 
     -- Taken first and read then, in a later snapshot: what changes in between leaves a note of its own.
+    last_note := (
+      SELECT pg_catalog.max(k.id)
+      FROM (SELECT n.id FROM post_audit.conversion_notes AS n ORDER BY n.id LIMIT batch) AS k);
     WITH gone AS (
-      DELETE FROM post_audit.conversion_notes AS n
-      WHERE n.id IN (SELECT k.id FROM post_audit.conversion_notes AS k ORDER BY k.id LIMIT batch) AND n.supplier IS NOT NULL
+      DELETE FROM post_audit.conversion_notes AS n WHERE n.id <= last_note AND n.supplier IS NOT NULL
       RETURNING n.experiment, n.supplier
     )
     SELECT pg_catalog.jsonb_object_agg(y.experiment, y.suppliers) INTO taken

@@ -67,7 +67,9 @@ class Experiment:
     `exposed_to_several` suppliers got more than one variant. `claim_hours` is, by variant, how many hours
     after the invite 99 % of all its verified claims had come, those after the window too. Evidence starts with
     the epoch `judged_from_epoch`: after a winner was reverted, what spoke for it before is over.
-    `own_window_hours` is the window the experiment itself sets, None where the policy's counts.
+    `own_window_hours` is the window the experiment itself sets, None where the policy's counts. `blocks` begin with
+    `remembered_until`; `memory` holds what is remembered of those before (`ledger`), None where all are told.
+    `revision` grows when any of them changes.
     """
 
     id: int | str
