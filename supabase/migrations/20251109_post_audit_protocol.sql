@@ -1719,95 +1719,6 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_notes (
   supplier text
 );
 
--- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
-CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  -- a load of more rows than this is counted by a walk over all
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
-    ELSE
-      INSERT INTO post_audit.conversion_notes (experiment, supplier)
-      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
-    UNION
-    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- The same for claims and opt-outs, which belong to no experiment.
-CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-    ELSE
-      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (supplier)
-    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
-CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
-  RETURN NULL;
-END
-$$;
-
--- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
-DO $$
-DECLARE
-  noted record;
-  kind text;
-BEGIN
-  FOR noted IN
-    SELECT t.relation, t.note FROM (VALUES
-      ('public.invites_ab_test', 'note_invites'),
-      ('public.claim_airdrop_log', 'note_suppliers'),
-      ('post_audit.opt_out_log', 'note_suppliers')
-    ) AS t (relation, note)
-    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
-  LOOP
-    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
-      CONTINUE WHEN EXISTS (
-        SELECT 1 FROM pg_trigger AS t
-        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
-      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
-        'post_audit_notes_' || lower(kind), kind, noted.relation,
-        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
-          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
-    END LOOP;
-  END LOOP;
-END
-$$;
-
 -- Whether changes of a role's table are noted: all four triggers are there and on.
 CREATE FUNCTION post_audit.is_noted(role text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
@@ -1835,12 +1746,20 @@ RETURN (
     AND a.attname = role_type.column_name
 );
 
+-- Whether a role is read from our own table, whose indexes are known.
+CREATE FUNCTION post_audit.is_reference(role text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (SELECT b.is_reference FROM post_audit.bindings AS b WHERE b.role = is_reference.role);
+
 -- The query that counts suppliers from the marketplace's tables as they are: rows like those of conversion_units. $1 is the
--- experiment, $2 an array of suppliers, or with `everybody` unused.
+-- experiment, $2 an array of suppliers; with `everybody` there is no $2. Where the indexes are known, it looks each supplier
+-- up; over bound tables it joins, and the planner chooses: without an index a look-up each would read the table each time.
 CREATE FUNCTION post_audit.units_query(everybody boolean DEFAULT false) RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN (
-  SELECT pg_catalog.format($query$
+  SELECT pg_catalog.format(
+    CASE WHEN post_audit.is_reference('invites') AND post_audit.is_reference('claims') AND post_audit.is_reference('opt_outs')
+    THEN $query$
     SELECT w.key AS supplier, f.sent_at, f.epoch, f.variant, f.failed, x.at AS other_variant_at, c.at AS verified_at,
       o.at AS opted_out_at
     FROM (%5$s) AS w (key)
@@ -1864,7 +1783,26 @@ RETURN (
       SELECT pg_catalog.min(o.opted_out_at) AS at FROM post_audit.opt_outs AS o
       WHERE o.supplier_id = w.key::%4$s AND o.opted_out_at >= f.sent_at
     ) AS o ON true
-    $query$,
+    $query$ ELSE $query$
+    SELECT f.key AS supplier, f.sent_at, f.epoch, f.variant, f.failed, f.other_variant_at,
+      pg_catalog.min(c.verified_at) AS verified_at, pg_catalog.min(o.opted_out_at) AS opted_out_at
+    FROM (
+      SELECT DISTINCT ON (y.key) y.key, y.sent_at, y.epoch, y.variant, y.failed,
+        pg_catalog.min(y.sent_at) FILTER (WHERE y.variant <> y.first_variant) OVER (PARTITION BY y.key) AS other_variant_at
+      FROM (
+        SELECT w.key, i.id, i.sent_at, coalesce(i.allocation_epoch, 1)::integer AS epoch, i.variant,
+          coalesce(i.status = 'failed', false) AS failed,
+          pg_catalog.first_value(i.variant) OVER (PARTITION BY w.key ORDER BY i.sent_at, i.id) AS first_variant
+        FROM (%5$s) AS w (key) JOIN post_audit.invites AS i ON i.supplier_id = w.key::%2$s
+        WHERE i.experiment_id = $1::%1$s AND i.sent_at IS NOT NULL AND i.variant IS NOT NULL
+      ) AS y
+      ORDER BY y.key, y.sent_at, y.id
+    ) AS f
+    LEFT JOIN post_audit.claims AS c
+      ON c.supplier_id = f.key::%3$s AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
+    LEFT JOIN post_audit.opt_outs AS o ON o.supplier_id = f.key::%4$s AND o.opted_out_at >= f.sent_at
+    GROUP BY f.key, f.sent_at, f.epoch, f.variant, f.failed, f.other_variant_at
+    $query$ END,
     post_audit.role_type('invites', 'experiment_id'), post_audit.role_type('invites', 'supplier_id'),
     post_audit.role_type('claims', 'supplier_id'), post_audit.role_type('opt_outs', 'supplier_id'),
     CASE WHEN everybody THEN pg_catalog.format('SELECT DISTINCT i.supplier_id::text FROM post_audit.invites AS i
@@ -2006,7 +1944,7 @@ $$;
 -- committed before the call is in it once it is complete, where changes are noted (`noted`); else what lies in the moments
 -- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed.
 CREATE FUNCTION public.post_audit_maintain_conversions(
-  default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 1000, batch integer DEFAULT 4000
+  default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 800, batch integer DEFAULT 2000
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -2023,6 +1961,10 @@ BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
   PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
   present_sources := post_audit.conversion_sources();
+  IF NOT post_audit.is_reference('invites') THEN
+    -- a walk over a table without our index sorts it for each batch
+    batch := 5 * batch;
+  END IF;
   noted := post_audit.is_noted('invites') AND post_audit.is_noted('claims') AND post_audit.is_noted('opt_outs');
 
   INSERT INTO post_audit.conversion_rollups AS r (experiment, sources, phase)
@@ -5432,6 +5374,103 @@ BEGIN
   RETURN answer || jsonb_build_object('count', (SELECT count(*) FROM post_audit.tasks AS t WHERE t.status = 'pending'));
 END
 $$;
+
+-- ---- 46_conversion_notes.sql ----
+
+-- Notes of what changes in our own tables, for the roll-up of experiments.
+
+-- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
+CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- a load of more rows than this is counted by a walk over all
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
+    ELSE
+      INSERT INTO post_audit.conversion_notes (experiment, supplier)
+      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
+    UNION
+    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- The same for claims and opt-outs, which belong to no experiment.
+CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+    ELSE
+      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (supplier)
+    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
+CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
+  RETURN NULL;
+END
+$$;
+
+-- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
+DO $$
+DECLARE
+  noted record;
+  kind text;
+BEGIN
+  FOR noted IN
+    SELECT t.relation, t.note FROM (VALUES
+      ('public.invites_ab_test', 'note_invites'),
+      ('public.claim_airdrop_log', 'note_suppliers'),
+      ('post_audit.opt_out_log', 'note_suppliers')
+    ) AS t (relation, note)
+    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
+  LOOP
+    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
+      CONTINUE WHEN EXISTS (
+        SELECT 1 FROM pg_trigger AS t
+        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
+      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
+        'post_audit_notes_' || lower(kind), kind, noted.relation,
+        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
+          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- Written last by whoever quarantines or restores.
+CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
+  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
 
 -- ---- 50_demonstration.sql ----
 

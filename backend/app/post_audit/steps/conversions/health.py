@@ -25,7 +25,7 @@ _NONE: Final = Counts(units=0, converted=0)
 _TILT: Final = 0.04
 """The relative change of one arm's share that is bet on: 52 for 50 %, the least that does harm."""
 
-_TILTED: Final = 0.8
+_TILTED: Final = 0.9
 """What of the capital lies on such changes; the rest lies on a Dirichlet mixture of all shares."""
 
 _CONCENTRATION: Final = 50.0
