@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import NormalDist
@@ -26,6 +27,7 @@ from app.post_audit.steps.conversions.evidence import Bets
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e, mismatch_log_e
 from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval, ratio_interval
+from app.post_audit.steps.conversions.ledger import Ledger, fold, to_memory
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 Row = tuple[str, str, bool | None]
@@ -399,13 +401,22 @@ def evaluation() -> list[Row]:
             blocks=blocks,
             immature={},
         )
-        as_of, spent = START + timedelta(hours=hours + 80), []
-        for _ in range(7):
-            begin = time.perf_counter()
-            assess(experiment, as_of, (), POLICY)
-            spent.append(time.perf_counter() - begin)
-        median = 1000 * float(np.median(spent))
-        rows.append((f"9 evaluation, {name}", f"{median:.1f} ms an experiment", median <= 10))
+        # As `gather` gives them: what is older than two windows, and up to a day more, is remembered.
+        as_of, old = START + timedelta(hours=hours + 80), len(blocks) - 2 * 72 - 24 + 80
+        past = fold(Ledger(), blocks[:old], experiment, POLICY)
+        memory = json.loads(json.dumps(to_memory(past, experiment, POLICY)))
+        for what, one in (
+            ("", replace(experiment, blocks=blocks[old:], memory=memory)),
+            (", nothing remembered", experiment),
+        ):
+            spent = []
+            for _ in range(15):
+                begin = time.perf_counter()
+                assess(one, as_of, (), POLICY)
+                spent.append(time.perf_counter() - begin)
+            median, least = 1000 * float(np.median(spent)), 1000 * min(spent)
+            text = f"{median:.1f} ms an experiment (least {least:.1f})"
+            rows.append((f"9 evaluation, {name}{what}", text, None if what else median <= 10))
     return rows
 
 

@@ -30,11 +30,23 @@ from app.post_audit.steps.conversions.stats import stats
 from app.post_audit.web.context import DatabaseOfRequest
 
 __all__ = [
+    "Allocation",
+    "Bucket",
+    "BucketVariant",
+    "ComparisonNow",
     "DataPoint",
+    "Epoch",
+    "Evidence",
+    "EvidencePoint",
     "ExperimentDetail",
     "ExperimentHead",
     "Experiments",
+    "Guardrail",
+    "GuardrailVariant",
     "Made",
+    "Past",
+    "Sentence",
+    "Sharing",
     "Stats",
     "StopBody",
     "SwitchBody",

@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.post_audit.ports import JSON
-from app.post_audit.step import Decision, Outcome, Reason
+from app.post_audit.step import Decision, Outcome, Reason, ReasonCode
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Status
 from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.numbers import experiment_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.switch import Switch, switch
-from app.post_audit.steps.conversions.wording import NO_EXPERIMENT, explain
+from app.post_audit.steps.conversions.wording import explain
 
 __all__ = ["decide"]
+
+NO_EXPERIMENT: Final = ReasonCode(
+    "conversions.no_experiment", "No experiment with invite messages is running."
+)
 
 _NEXT: Final[Mapping[Status, str]] = {
     Status.BREACHED: "Look at the message that was stopped; the others go on.",

@@ -24,7 +24,7 @@ from app.post_audit.steps.conversions.facts import Block, Counts, Experiment
 from app.post_audit.steps.conversions.health import HARM_EXPECTED, HARMS, WEEK
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
-__all__ = ["Ledger", "Pair", "bets_of", "fold", "ledger_of", "to_memory"]
+__all__ = ["Ledger", "Pair", "Totals", "bets_of", "fold", "ledger_of", "to_memory"]
 
 _NONE: Final = Counts(units=0, converted=0)
 _WHATS: Final = ("units", "converted", *HARMS)

@@ -21,11 +21,8 @@ from app.post_audit.steps.conversions.numbers import e_value, finite
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.safety import least_hours
 
-__all__ = ["NO_EXPERIMENT", "explain"]
+__all__ = ["explain"]
 
-NO_EXPERIMENT: Final = ReasonCode(
-    "conversions.no_experiment", "No experiment with invite messages is running."
-)
 NO_INVITES: Final = ReasonCode(
     "conversions.no_invites",
     "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
