@@ -132,6 +132,8 @@ def _relations(connection: psycopg.Connection) -> list[sql.Identifier]:
 def _each(connection: psycopg.Connection, row: sql.Composable) -> dict[str, tuple[int, str]]:
     found = {}
     for relation in _relations(connection):
+        if "post_audit.conversion_" in relation.as_string(None).replace('"', ""):
+            continue  # derived from the others; whoever looks, a dry run too, may bring it up to date
         counted = connection.execute(
             sql.SQL("SELECT count(*), coalesce(sum(hashtextextended({}, 0)), 0)::text FROM {} AS t").format(
                 row, relation

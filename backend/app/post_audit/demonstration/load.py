@@ -38,6 +38,11 @@ _SETTINGS: Final = (
 
 _HISTORY: Final = (
     "post_audit.changes",
+    "post_audit.conversion_blocks",
+    "post_audit.conversion_notes",
+    "post_audit.conversion_outcomes",
+    "post_audit.conversion_rollups",
+    "post_audit.conversion_units",
     "post_audit.decisions",
     "post_audit.holds",
     "post_audit.live_evidence",

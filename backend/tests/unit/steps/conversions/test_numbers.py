@@ -1,0 +1,34 @@
+"""Tests of `app.post_audit.steps.conversions.numbers`: what JSON can hold, and null for what is not known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from app.post_audit.steps.conversions.assess import assess
+from app.post_audit.steps.conversions.facts import Experiment
+from app.post_audit.steps.conversions.numbers import e_value, experiment_numbers, finite
+from app.post_audit.steps.conversions.policy import ConversionsPolicy
+
+AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
+POLICY = ConversionsPolicy()
+CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
+MakeExperiment = Callable[..., Experiment]
+
+
+def test_the_greatest_evidence_stays_a_number() -> None:
+    assert finite(10_000.0) == finite(700.0) < float("inf")
+    assert finite(0.0) == 1.0
+
+
+def test_what_is_not_known_is_null(make_experiment: MakeExperiment) -> None:
+    empty = make_experiment({"variant_a": (0, 0), "variant_b": (0, 0)}, last_invite_at=None)
+    found = experiment_numbers(assess(empty, AS_OF, (), POLICY))
+    assert (found["e_value"], found["leader"], found["last_invite_at"]) == (None, None, None)
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_evidence_is_that_of_the_leader(make_experiment: MakeExperiment) -> None:
+    assessment = assess(make_experiment(CLEAR), AS_OF, (), POLICY)
+    assert experiment_numbers(assessment)["e_value"] == e_value(assessment) > 20
