@@ -1,0 +1,206 @@
+"""Mentions of the same finding put together: a summary, a table and a plan of action may all tell of it.
+
+Two mentions are one finding when their ids agree, when their titles say nearly the same, or when one of them (an
+action, an entry of a later list) is covered by what is known of the other. Never are two entries of one list or table
+the same, nor two that point at different places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.post_audit.steps.enhancements.fingerprint import normal_words
+from app.post_audit.steps.enhancements.readers.markdown_items import Mention
+from app.post_audit.steps.enhancements.readers.markdown_words import Role, Verdict, core_of, tokens_of
+
+__all__ = ["Group", "grouped"]
+
+_PARTS: Final = re.compile(r"\s*(?:,|;|/|&|\+|\band\b|\bund\b|\by\b|\bet\b|\be\b|\ben\b|और)\s*")
+_BRACKETS: Final = re.compile(r"\([^)]*\)")
+_ENOUGH: Final = 0.75
+_HALF: Final = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """All mentions of one finding, the first in the text first."""
+
+    mentions: list[Mention]
+    keys: list[frozenset[str]] = field(default_factory=list)
+    """The telling words of each mention's title."""
+    known: set[str] = field(default_factory=set)
+    """All telling words that any mention uses, of its heading and place too."""
+
+    def add(self, mention: Mention) -> None:
+        """Take a mention in."""
+        self.mentions.append(mention)
+        self._learn(mention)
+
+    def _learn(self, mention: Mention) -> None:
+        self.keys.append(tokens_of(mention.title))
+        self.known |= tokens_of(f"{mention.title} {mention.context} {mention.location.replace('/', ' ')} {mention.about[:600]}")
+
+    @classmethod
+    def of(cls, mention: Mention) -> Group:
+        """Begin with one mention."""
+        group = cls(mentions=[])
+        group.add(mention)
+        return group
+
+    @property
+    def first(self) -> Mention:
+        """The mention that stands for all: the first that is sure and no plan."""
+        return next((m for m in self.mentions if m.role is not Role.ACTIONS), self.mentions[0])
+
+    @property
+    def status(self) -> Verdict:
+        """The state: done where any mention says so outright, else partial, else open."""
+        said = [mention.status for mention in self.mentions if mention.status is not None]
+        for verdict in (Verdict.DONE, Verdict.PARTIAL):
+            if verdict in said:
+                return verdict
+        return Verdict.OPEN
+
+    @property
+    def location(self) -> str:
+        """The place of the first mention that has one."""
+        return next((mention.location for mention in self.mentions if mention.location), "")
+
+
+def grouped(mentions: Sequence[Mention]) -> list[Group]:
+    """Put mentions together, in the order of the text."""
+    groups: list[Group] = []
+    by_identifier: dict[str, Group] = {}
+    by_title: dict[tuple[str, str], Group] = {}
+    for mention in mentions:
+        group = by_identifier.get(mention.identifier) if mention.identifier else None
+        exact = normal_words(mention.title), mention.location
+        if group is None:
+            group = by_title.get(exact) if not _is_elsewhere(by_title.get(exact), mention) else None
+        if group is None:
+            group = _match(mention, groups)
+        if group is None and (mention.role in {Role.ACTIONS, Role.FIXED} or not mention.is_sure) and groups:
+            group = _covered(mention, groups)
+        if group is None:
+            group = Group.of(mention)
+            groups.append(group)
+        else:
+            group.add(mention)
+        if mention.identifier:
+            by_identifier.setdefault(mention.identifier, group)
+        by_title.setdefault(exact, group)
+    return _joined(groups)
+
+
+def _is_elsewhere(group: Group | None, mention: Mention) -> bool:
+    """Whether the same words in another section speak of another thing: both sections are about findings."""
+    if group is None or not mention.identifier:
+        return False
+    known = {m.identifier for m in group.mentions if m.identifier}
+    return bool(known) and mention.identifier not in known
+
+
+def _may_be(mention: Mention, group: Group) -> bool:
+    for other in group.mentions:
+        if other.container == mention.container and normal_words(other.title) != normal_words(mention.title):
+            return False
+        if other.identifier and mention.identifier and other.identifier != mention.identifier:
+            return False
+        if other.location and mention.location and not _same_place(other.location, mention.location):
+            return False
+    return True
+
+
+def _same_place(one: str, other: str) -> bool:
+    one, other = one.strip("./ ").casefold(), other.strip("./ ").casefold()
+    return one == other or one.endswith("/" + other) or other.endswith("/" + one) or one.split(":")[0] == other.split(":")[0]
+
+
+def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
+    """Find the group whose titles say nearly the same; the closest, of equals the first."""
+    words = tokens_of(mention.title)
+    best, closest = 0.0, None
+    place = mention.location and mention.title.startswith(mention.location)
+    for group in groups:
+        if not _may_be(mention, group):
+            continue
+        if place and group.location and _same_place(group.location, mention.location):
+            return group
+        near = max(_likeness(words, key) for key in group.keys)
+        if near > best:
+            best, closest = near, group
+    return closest
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    """How nearly two titles say the same, from 0 (not) to 1 (the same words)."""
+    one, other = core_of(one), core_of(other)
+    if not one or not other:
+        return 0.0
+    shared = len(one & other)
+    if one == other:
+        return 1.0
+    smaller, larger = min(len(one), len(other)), max(len(one), len(other))
+    if smaller == 1:
+        return 0.8 if shared and larger <= 2 else 0.0  # noqa: PLR2004 - "Pricing" and "Pricing policy"
+    share = shared / smaller
+    if shared >= 2 and (share >= _ENOUGH or shared / len(one | other) > _HALF) and larger <= smaller * 4:  # noqa: PLR2004 - two words are no chance
+        return share * 0.9
+    return 0.0
+
+
+def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
+    """Find a group that an action or fix only repeats: every part of it is known already."""
+    bare = _BRACKETS.sub(" ", mention.title)
+    known = [group for group in groups if group.mentions[0].container != mention.container]
+    if not known:
+        return None
+    whole = core_of(tokens_of(bare))
+    if not whole:
+        return known[-1]
+    if mention.role is Role.FIXED:
+        near = max(known, key=lambda group: len(whole & group.known))
+        shared = whole & near.known
+        return near if len(shared) * 2 >= len(whole) or len(shared) > 1 else None
+    found = None
+    parts = [tokens for part in _PARTS.split(bare) if (tokens := core_of(tokens_of(part)))]
+    for tokens in parts if len(parts) > 1 else [whole]:
+        group = next((group for group in known if _covers(group, tokens)), None)
+        if group is None:
+            break
+        found = found or group
+    else:
+        return found
+    if len(whole) > 1:
+        return next((group for group in known if _covers(group, whole)), None)
+    return None
+
+
+def _covers(group: Group, tokens: frozenset[str]) -> bool:
+    if len(tokens) == 1:
+        return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(group.first.context)  # noqa: PLR2004 - a name of two words
+    if any(len(key) > 1 and key <= tokens and len(tokens) <= len(key) * 3 for key in group.keys):
+        return True
+    return len(tokens & group.known) >= max(2, len(tokens) * 0.8) and any(tokens & key for key in group.keys)
+
+
+def _joined(groups: list[Group]) -> list[Group]:
+    """Join groups that a later mention showed to be one."""
+    result: list[Group] = []
+    for group in groups:
+        near = next((other for other in result if _is_one(group, other)), None)
+        if near is None:
+            result.append(group)
+        else:
+            for mention in group.mentions:
+                near.add(mention)
+    return result
+
+
+def _is_one(group: Group, other: Group) -> bool:
+    if not all(_may_be(mention, other) for mention in group.mentions):
+        return False
+    return max(_likeness(one, two) for one in group.keys for two in other.keys) >= 0.85  # noqa: PLR2004 - all of the shorter title
