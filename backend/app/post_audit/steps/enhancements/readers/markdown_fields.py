@@ -55,7 +55,7 @@ _INLINE_LABEL: Final = re.compile(r"(?:\*\*|__)([^*_:|]{2,40}?)(?::(?:\*\*|__)|(
 _CODE: Final = re.compile(r"`([^`\n]{1,200})`")
 _URL: Final = re.compile(r"https?://[^\s)>\]|`\"']{3,300}")
 _PATH: Final = re.compile(
-    r"(?<![\w.])(?:/[\w\[\].{}:*?=&%-]+(?:/[\w\[\].{}:*?=&%-]*)*|(?:\.{0,2}/)?[\w@.-]+(?:/[\w@.\[\]-]+)+|[\w-]+\.(?:py|js|jsx|ts|tsx|sol|go|rs|"
+    r"(?<![\w.])(?:/[\w\[\].{}:*?=&%-]+(?:/[\w\[\].{}:*?=&%-]*)*|\.{1,2}/[\w@./\[\]-]+|[\w@.-]+(?:/[\w@.\[\]-]+)*/[\w@\[\]-]+\.\w{1,5}|[\w-]+\.(?:py|js|jsx|ts|tsx|sol|go|rs|"
     r"java|rb|php|css|scss|html|vue|json|ya?ml|toml|sql|sh|cs|cpp|c|h|kt|swift|env|conf|md|xml))(?::\d+)?(?![\w])"
 )
 _HOURS: Final = re.compile(

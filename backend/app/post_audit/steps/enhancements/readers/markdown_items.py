@@ -70,6 +70,8 @@ class Mention:
     hours: float | None = None
     context: str = ""
     is_sure: bool = True
+    is_property: bool = False
+    parts: tuple[str, ...] = ()
     lines: list[int] = field(default_factory=list)
 
 
@@ -83,7 +85,7 @@ class _Context:
     heading: str = ""
     container: int = 0
     is_good_unit: bool = False
-    is_prose: bool = False
+    level: int = 0
 
 
 _COUNTING: Final = re.compile(
@@ -98,6 +100,7 @@ _ORDINAL: Final = re.compile(
     re.IGNORECASE,
 )
 _WEAK_FRAMED: Final = re.compile(r"(limitation|risk|exception|warning|error|concern)")
+_COLON_LEAD: Final = re.compile(r"^\*\*[^*]{2,40}(?::\*\*|\*\*\s*:)|^\W*(?i:total|overall)\b")
 _CATEGORY_WORDS: Final = 5
 _TITLE: Final = 160
 _UNIT_LABELS: Final = frozenset({Label.PROBLEM, Label.ACTION, Label.FIX, Label.DETAIL, Label.LOCATION})
@@ -156,6 +159,7 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         heading=without_number(without_signs(head or title)),
         container=section.line,
         is_good_unit=is_good,
+        level=section.level,
     )
 
 
@@ -176,11 +180,13 @@ def _unit(section: Section, above: _Context) -> Mention | None:
     identifier, named = id_of(bare)
     if (section.level == 1 and not identifier) or not without_signs(bare) or above.role is Role.NOISE:
         return None
+    if label_of(bare.partition(":")[0]) is Label.STATUS:
+        return None
     real = [child for child in section.children if not _is_detail(child)]
     fields = fields_of(section)
     head, tail = split_title(named or bare)
     own = status_of(tail) if tail else None
-    if own is None and sign_of(title) is Verdict.OPEN and not tail:
+    if own is None and sign_of(title) is Verdict.OPEN and not tail and role_of(bare) in {None, Role.FINDINGS}:
         own = Verdict.OPEN
     if not _is_unit(section, above, bare, bool(identifier and named), real, fields, own):
         return None
@@ -220,7 +226,7 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
         return False
     if section.level > 6 and not (fields.severity or fields.has_status):  # noqa: PLR2004 - six levels of headings
         return False
-    if role_of(title) is Role.NOISE and not has_problem(title):
+    if role_of(title) is Role.NOISE and fields.status is None and not has_problem(title):
         return False
     if above.role is not Role.GOOD and (fields.severity or fields.priority) and not _is_table_only(section):
         return True
@@ -229,6 +235,8 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
     if len(fields.labels & _UNIT_LABELS) > 1 and above.role is not Role.GOOD and fields.status is not Verdict.GOOD:
         return True
     only_lists = _is_list_only(section)
+    if above.role is not Role.GOOD and severity_in(title, is_free=True) and (fields.labels or _has_prose(section)):
+        return not _is_table_only(section)
     if own in _BAD and not _is_table_only(section):
         return True
     if above.role in {Role.FINDINGS, Role.FIXED}:
@@ -303,7 +311,7 @@ def _introduced(context: _Context, intro: str) -> _Context:
 
 
 def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Iterator[Mention]:
-    if context.role is Role.NOISE:
+    if context.role is Role.NOISE or _is_metadata(block, context):
         return
     taken = False
     for line, text in block.lines:
@@ -328,11 +336,28 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
         yield _mention(text, block.line, context, block.text)
     elif context.role in {Role.FINDINGS, Role.ACTIONS, Role.FIXED} and not text.endswith(":"):
         first = _SENTENCE.split(text)[0]
+        if _COLON_LEAD.match(block.text) and not has_strong_problem(text):
+            return
         numbered = _ORDINAL.match(text) is not None or block.text.startswith("**")
         if numbered or (
             not has_lists and not _COUNTING.search(text.casefold()) and (has_problem(first) or is_action(first))
         ):
             yield _mention(text, block.line, context, block.text)
+
+
+def _is_metadata(block: Paragraph, context: _Context) -> bool:
+    """Whether a paragraph frames the report: lines such as "Date: ...", or a count of what follows."""
+    labelled = sum(_LINE_LABEL.match(text) is not None for _, text in block.lines)
+    if re.match(r"^\W*total\b", block.text, re.IGNORECASE):
+        return True
+    return labelled > 1 and (labelled == len(block.lines)) and (context.container == 0 or context.level < 2 or _is_footer(block))  # noqa: PLR2004 - below the report's own title
+
+
+def _is_footer(block: Paragraph) -> bool:
+    return not any(label_and_value(text)[0] in {Label.PROBLEM, Label.ACTION, Label.SEVERITY} for _, text in block.lines)
+
+
+_LINE_LABEL: Final = re.compile(r"^[^\w*]{0,4}(?:\*\*|__)[^*_]{2,60}(?::(?:\*\*|__)|(?:\*\*|__)\s*:)")
 
 
 def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PLR0911, PLR0912 - one case after another
@@ -553,6 +578,8 @@ def _mention(
         title = f"{context.heading}: {title}"
     return Mention(
         title=_short(title),
+        is_property=context.is_good_unit,
+        parts=tuple(path_in(child.text) for child in item.children) if item is not None else (),
         line=line,
         container=context.container,
         role=context.role,

@@ -72,6 +72,7 @@ class Group:
 
 def grouped(mentions: Sequence[Mention]) -> list[Group]:
     """Put mentions together, in the order of the text."""
+    repeating = _repeating(mentions)
     groups: list[Group] = []
     by_identifier: dict[str, Group] = {}
     by_title: dict[tuple[str, str], Group] = {}
@@ -82,7 +83,7 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
             group = by_title.get(exact) if not _is_elsewhere(by_title.get(exact), mention) else None
         if group is None:
             group = _match(mention, groups)
-        if group is None and (mention.role in {Role.ACTIONS, Role.FIXED} or not mention.is_sure) and groups:
+        if group is None and groups and (repeating[mention.container] or mention.role in {Role.ACTIONS, Role.FIXED}):
             group = _covered(mention, groups)
         if group is None:
             group = Group.of(mention)
@@ -93,6 +94,22 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
             by_identifier.setdefault(mention.identifier, group)
         by_title.setdefault(exact, group)
     return _joined(groups)
+
+
+def _repeating(mentions: Sequence[Mention]) -> dict[int, bool]:
+    """Tell which lists and tables mostly repeat what stood before: half of their entries, and at least two."""
+    before: list[Mention] = []
+    counts: dict[int, list[bool]] = {}
+    for mention in mentions:
+        known = any(
+            other.container != mention.container
+            and _may_be(mention, Group(mentions=[other]))
+            and _likeness(tokens_of(mention.title), tokens_of(other.title)) > 0
+            for other in before
+        )
+        counts.setdefault(mention.container, []).append(known)
+        before.append(mention)
+    return {container: sum(known) > 1 and sum(known) * 2 >= len(known) for container, known in counts.items()}
 
 
 def _is_elsewhere(group: Group | None, mention: Mention) -> bool:
@@ -108,6 +125,8 @@ def _may_be(mention: Mention, group: Group) -> bool:
         if other.container == mention.container and normal_words(other.title) != normal_words(mention.title):
             return False
         if other.identifier and mention.identifier and other.identifier != mention.identifier:
+            return False
+        if (other.is_property or mention.is_property) and other.context != mention.context:
             return False
         if other.location and mention.location and not _same_place(other.location, mention.location):
             return False
@@ -137,12 +156,15 @@ def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
 
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     """How nearly two titles say the same, from 0 (not) to 1 (the same words)."""
+    if one == other and one:
+        return 1.0
+    is_part = one <= other or other <= one
     one, other = core_of(one), core_of(other)
     if not one or not other:
         return 0.0
     shared = len(one & other)
     if one == other:
-        return 1.0
+        return 0.95 if is_part or len(one) > 1 else 0.0
     smaller, larger = min(len(one), len(other)), max(len(one), len(other))
     if smaller == 1:
         return 0.8 if shared and larger <= 2 else 0.0  # noqa: PLR2004 - "Pricing" and "Pricing policy"
@@ -165,9 +187,15 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
         near = max(known, key=lambda group: len(whole & group.known))
         shared = whole & near.known
         return near if len(shared) * 2 >= len(whole) or len(shared) > 1 else None
+    head, colon, rest = bare.partition(":")
+    if colon and rest.strip() and len(head.split()) < 4:  # noqa: PLR2004 - "Second step: ..."
+        bare = rest
+        whole = core_of(tokens_of(bare)) or whole
     found = None
-    parts = [tokens for part in _PARTS.split(bare) if (tokens := core_of(tokens_of(part)))]
-    for tokens in parts if len(parts) > 1 else [whole]:
+    if len(mention.parts) > 1 and all(any(_same_place(place, m.location) for g in known for m in g.mentions if m.location) for place in mention.parts):
+        return next(g for g in known if any(m.location and _same_place(mention.parts[0], m.location) for m in g.mentions))
+    parts = [tokens for part in _PARTS.split(bare) if (tokens := tokens_of(part))]
+    for tokens in parts if len(parts) > 1 else [tokens_of(bare) or whole]:
         group = next((group for group in known if _covers(group, tokens)), None)
         if group is None:
             break
@@ -179,7 +207,10 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
     return None
 
 
-def _covers(group: Group, tokens: frozenset[str]) -> bool:
+def _covers(group: Group, full: frozenset[str]) -> bool:
+    tokens = core_of(full)
+    if any(len(key) > 1 and key <= full and len(full) <= len(key) * 3 for key in group.keys):
+        return True
     if len(tokens) == 1:
         return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(group.first.context)  # noqa: PLR2004 - a name of two words
     if any(len(key) > 1 and key <= tokens and len(tokens) <= len(key) * 3 for key in group.keys):

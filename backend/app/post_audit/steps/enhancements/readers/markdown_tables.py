@@ -26,7 +26,8 @@ __all__ = ["TableFinding", "rows_of"]
 _NUMERIC: Final = re.compile(r"^[\s\d.,%/+:x×~<>≤≥()–—-]*$")
 _TOTAL: Final = re.compile(r"^(total|sum|overall|gesamt|summe|totales?|totaux|totale|totaal|कुल)\b", re.IGNORECASE)
 _DONE_HEADER: Final = re.compile(r"(fixed|resolved|done|closed|behoben|erledigt|corregid|resuelt|corrigé|résolu|retest)", re.IGNORECASE)
-_TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION, Label.DETAIL)
+_TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION)
+_DESCRIBING: Final = re.compile(r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
         many = len(table.rows) > 12 or not any(has_problem(plain(cell)) for row in table.rows for cell in row.cells)  # noqa: PLR2004 - a list of things, not of findings
         if many or role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}:
             return None
-    title = _title_column(labels, status)
+    title = _title_column(table.header, labels, status)
     found = []
     for row in table.rows:
         cells = row.cells + [""] * (len(labels) - len(row.cells))
@@ -111,7 +112,7 @@ def _status_column(table: Table, labels: list[Label | None]) -> int | None:
     return best
 
 
-def _title_column(labels: list[Label | None], status: int | None) -> int:
+def _title_column(header: list[str], labels: list[Label | None], status: int | None) -> int:
     for wanted in _TITLES:
         for place, label in enumerate(labels):
             if label is wanted and place != status:
@@ -120,8 +121,11 @@ def _title_column(labels: list[Label | None], status: int | None) -> int:
         if label is None and place != status:
             return place
     for place, label in enumerate(labels):
-        if label is Label.LOCATION or label is Label.CATEGORY:
+        if label is Label.DETAIL and _DESCRIBING.search(header[place]):
             return place
+    for wanted in (Label.LOCATION, Label.CATEGORY, Label.DETAIL):
+        if wanted in labels:
+            return labels.index(wanted)
     return 0
 
 
