@@ -28,6 +28,9 @@ _MARKER: Final = re.compile(r"^\s*(?:[-*+]|(\d{1,9})[.)])\s")
 _BOLD_LINE: Final = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)\s*([^\w\s]*)\s*$")
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
+_NUMBERED_TITLE: Final = re.compile(r"^(\d{1,3}(?:\.\d{1,3})*[.)]?[ \t]+\S.*)\n(=|-)(?:\2{2,})[ \t]*$", re.MULTILINE)
+"""A numbered line that is underlined: a heading to who wrote it, a list with a rule below it to CommonMark."""
+
 _IMAGE: Final = re.compile(r"!\[([^\]]*)\]\([^)\s]*\)")
 _LINK: Final = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])")
 _HTML: Final = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]{0,200}>")
@@ -136,6 +139,7 @@ def sections_of(text: str) -> Section:
     front = _FRONT_MATTER.match(text)
     if front:
         text = "\n" * front[0].count("\n") + text[front.end() :]
+    text = _NUMBERED_TITLE.sub(lambda found: f"{'#' if found[2] == '=' else '##'} {found[1]}\n", text)
     builder = _Builder(text.split("\n"))
     builder.take(_parser().parse(text))
     return builder.root

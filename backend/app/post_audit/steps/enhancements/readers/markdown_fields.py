@@ -39,7 +39,7 @@ _NAMED_ID: Final = re.compile(
     r"^\W{0,3}(?P<word>finding|issue|vulnerability|vuln|problem|bug|observation|defect|recommendation|risk|gap|barrier|weakness|"
     r"concern|violation|item|befund|feststellung|mangel|schwachstelle|fehler|empfehlung|hallazgo|problema|vulnerabilidad|"
     r"constat|problème|vulnérabilité|anomalie|achado|vulnerabilidade|riscontro|bevinding|समस्या|कमी|त्रुटि|निष्कर्ष)"
-    r"\s*(?:#|no\.?|nr\.?|n[°º]|number)?\s*(?P<id>[A-Za-z]{0,3}-?[\d०-९]{1,4}(?:\.\d{1,3})?|[A-Z])(?![\w])\s*[\])]?\s*[:.)–—-]*\s*",
+    r"(?:\s*#\s*|\s*(?:no\.?|nr\.?|n[°º]|number)\s*|\s+|-)(?P<id>[A-Za-z]{0,3}-?[\d०-९]{1,4}(?:\.\d{1,3})?|(?-i:[A-Z]))(?![\w])\s*[\])]?\s*[:.)–—-]*\s*",
     re.IGNORECASE,
 )
 _CODED_ID: Final = re.compile(

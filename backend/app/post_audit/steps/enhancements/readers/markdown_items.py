@@ -41,6 +41,7 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
     has_strong_problem,
     is_action,
     is_past,
+    is_told_fixed,
     label_of,
     role_of,
     severity_in,
@@ -71,6 +72,7 @@ class Mention:
     context: str = ""
     is_sure: bool = True
     is_property: bool = False
+    number: str = ""
     parts: tuple[str, ...] = ()
     lines: list[int] = field(default_factory=list)
 
@@ -100,8 +102,11 @@ _ORDINAL: Final = re.compile(
     re.IGNORECASE,
 )
 _WEAK_FRAMED: Final = re.compile(r"(limitation|risk|exception|warning|error|concern)")
+_CRITERION: Final = re.compile(r"^\W*(\d{1,2}(?:\.\d{1,2}){2})\b")
+"""A number of three parts, as criteria of WCAG and chapters of standards have: it names the same thing everywhere."""
 _COLON_LEAD: Final = re.compile(r"^\*\*[^*]{2,40}(?::\*\*|\*\*\s*:)|^\W*(?i:total|overall)\b")
 _CATEGORY_WORDS: Final = 5
+_REMARK: Final = 25
 _TITLE: Final = 160
 _UNIT_LABELS: Final = frozenset({Label.PROBLEM, Label.ACTION, Label.FIX, Label.DETAIL, Label.LOCATION})
 _BAD: Final = frozenset({Verdict.OPEN, Verdict.PARTIAL, Verdict.DONE})
@@ -136,9 +141,9 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
     bare = title.casefold()
     if above.role is Role.NOISE and role is Role.FINDINGS and _WEAK_FRAMED.search(bare):
         role = Role.NOISE
-    if section.level == 1 and role not in {Role.NOISE}:
+    if section.level == 1 and role is not Role.NOISE:
         # the report's own title: "Audit and fixes of ..." announces no part
-        role = None
+        role = role if section.parent is not None and section.parent.children[0] is not section else None
     head, tail = split_title(title)
     state = status_of(tail) if tail else None
     if role is None and section.parent is not None and section.parent.level:
@@ -201,6 +206,7 @@ def _unit(section: Section, above: _Context) -> Mention | None:
         role=Role.FINDINGS if above.role is None else above.role,
         about=about,
         identifier=identifier,
+        number=_number_of(title),
         status=status,
         severity=fields.severity or _heading_severity(title) or severity_in(title, is_free=True) or above.severity,
         priority=fields.priority,
@@ -332,17 +338,29 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
         return
     text = plain(block.text)
     identifier, rest = id_of(without_number(text))
+    state = _told_state(block)
+    if state is Verdict.NONE:
+        return
     if identifier and rest and context.role is not Role.GOOD:
-        yield _mention(text, block.line, context, block.text)
+        yield _mention(text, block.line, context, block.text, status=state)
     elif context.role in {Role.FINDINGS, Role.ACTIONS, Role.FIXED} and not text.endswith(":"):
         first = _SENTENCE.split(text)[0]
         if _COLON_LEAD.match(block.text) and not has_strong_problem(text):
             return
         numbered = _ORDINAL.match(text) is not None or block.text.startswith("**")
         if numbered or (
-            not has_lists and not _COUNTING.search(text.casefold()) and (has_problem(first) or is_action(first))
+            not has_lists and not _COUNTING.search(text.casefold()) and (has_problem(first) or is_action(first) or len(text.split()) <= _REMARK)
         ):
-            yield _mention(text, block.line, context, block.text)
+            yield _mention(text, block.line, context, block.text, status=state)
+
+
+def _told_state(block: Paragraph) -> Verdict | None:
+    """Read the state of a finding told in a paragraph: behind its title, or in a sentence of its own."""
+    _, tail = split_title(plain(block.lines[0][1]))
+    state = status_of(tail) if tail else None
+    if state is None and is_told_fixed(plain(block.text)):
+        return Verdict.DONE
+    return Verdict.DONE if state is Verdict.GOOD else state
 
 
 def _is_metadata(block: Paragraph, context: _Context) -> bool:
@@ -384,7 +402,8 @@ def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PL
     if state is Verdict.NONE:
         return
     if _is_mention(item, text, state, context):
-        sure = not (context.role is None and state is None)
+        tagged = severity_in(text, is_free=True) is not None or bool(id_of(without_number(text))[0])
+        sure = context.role is not None or state is not None or tagged
         mention = _mention(text, item.line, context, raw, status=state, item=item)
         mention.is_sure = sure
         yield mention
@@ -436,6 +455,8 @@ def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # 
     tagged = status_of(tail) if tail else None
     if tagged in {Verdict.DONE, Verdict.PARTIAL, Verdict.NONE}:
         return tagged
+    if tail and is_past(tail):
+        return Verdict.DONE
     if sign is Verdict.OPEN:
         words = without_signs(text)[:24]
         return Verdict.PARTIAL if status_of(words) is Verdict.PARTIAL else Verdict.OPEN
@@ -536,6 +557,7 @@ def _table(section: Section, table: Table, context: _Context) -> Iterator[Mentio
             role=context.role,
             about=row.about,
             identifier=row.identifier,
+            number=_number_of(row.about),
             status=row.status if row.status is not None else context.status,
             severity=row.severity or context.severity,
             priority=row.priority,
@@ -644,6 +666,11 @@ def _lines(section: Section) -> list[int]:
     for block in section.all_blocks:
         found.append(block.line)
     return found
+
+
+def _number_of(title: str) -> str:
+    found = _CRITERION.match(title)
+    return found[1] if found else ""
 
 
 def _is_list_only(section: Section) -> bool:

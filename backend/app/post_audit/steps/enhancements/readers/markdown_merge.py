@@ -14,7 +14,7 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
 from app.post_audit.steps.enhancements.readers.markdown_items import Mention
-from app.post_audit.steps.enhancements.readers.markdown_words import Role, Verdict, core_of, tokens_of
+from app.post_audit.steps.enhancements.readers.markdown_words import Role, Verdict, core_of, is_action, tokens_of
 
 __all__ = ["Group", "grouped"]
 
@@ -22,6 +22,7 @@ _PARTS: Final = re.compile(r"\s*(?:,|;|/|&|\+|\band\b|\bund\b|\by\b|\bet\b|\be\b
 _BRACKETS: Final = re.compile(r"\([^)]*\)")
 _ENOUGH: Final = 0.75
 _HALF: Final = 0.5
+_MOST: Final = 0.6
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,7 +54,8 @@ class Group:
     @property
     def first(self) -> Mention:
         """The mention that stands for all: the first that is sure and no plan."""
-        return next((m for m in self.mentions if m.role is not Role.ACTIONS), self.mentions[0])
+        told = [mention for mention in self.mentions if mention.role is not Role.ACTIONS] or self.mentions
+        return next((mention for mention in told if not mention.is_property), told[0])
 
     @property
     def status(self) -> Verdict:
@@ -83,7 +85,8 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
             group = by_title.get(exact) if not _is_elsewhere(by_title.get(exact), mention) else None
         if group is None:
             group = _match(mention, groups)
-        if group is None and groups and (repeating[mention.container] or mention.role in {Role.ACTIONS, Role.FIXED}):
+        is_settled = mention.role is Role.ACTIONS and mention.status is Verdict.DONE
+        if group is None and groups and not is_settled and (repeating[mention.container] or mention.role in {Role.ACTIONS, Role.FIXED}):
             group = _covered(mention, groups)
         if group is None:
             group = Group.of(mention)
@@ -126,7 +129,7 @@ def _may_be(mention: Mention, group: Group) -> bool:
             return False
         if other.identifier and mention.identifier and other.identifier != mention.identifier:
             return False
-        if (other.is_property or mention.is_property) and other.context != mention.context:
+        if (other.is_property and mention.is_property) and other.context != mention.context:
             return False
         if other.location and mention.location and not _same_place(other.location, mention.location):
             return False
@@ -141,6 +144,10 @@ def _same_place(one: str, other: str) -> bool:
 def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
     """Find the group whose titles say nearly the same; the closest, of equals the first."""
     words = tokens_of(mention.title)
+    if mention.number:
+        same = [group for group in groups if any(m.number == mention.number for m in group.mentions)]
+        if len(same) == 1 and _may_be(mention, same[0]):
+            return same[0]
     best, closest = 0.0, None
     place = mention.location and mention.title.startswith(mention.location)
     for group in groups:
@@ -180,6 +187,8 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
     known = [group for group in groups if group.mentions[0].container != mention.container]
     if not known:
         return None
+    if mention.role is Role.ACTIONS:
+        bare = _without_verb(bare)
     whole = core_of(tokens_of(bare))
     if not whole:
         return known[-1]
@@ -207,6 +216,16 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
     return None
 
 
+def _without_verb(text: str) -> str:
+    """Leave out the verb that an action begins with (or, in German and Hindi, ends with)."""
+    words = text.split()
+    if len(words) < 3:  # noqa: PLR2004 - nothing would be left to know it by
+        return text
+    if is_action(words[0]):
+        return " ".join(words[1:])
+    return " ".join(words[:-1]) if is_action(words[-1]) else text
+
+
 def _covers(group: Group, full: frozenset[str]) -> bool:
     tokens = core_of(full)
     if any(len(key) > 1 and key <= full and len(full) <= len(key) * 3 for key in group.keys):
@@ -215,7 +234,9 @@ def _covers(group: Group, full: frozenset[str]) -> bool:
         return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(group.first.context)  # noqa: PLR2004 - a name of two words
     if any(len(key) > 1 and key <= tokens and len(tokens) <= len(key) * 3 for key in group.keys):
         return True
-    return len(tokens & group.known) >= max(2, len(tokens) * 0.8) and any(tokens & key for key in group.keys)
+    if len(tokens & group.known) >= max(2, len(tokens) * 0.8) and any(tokens & key for key in group.keys):
+        return True
+    return any(len(tokens & key) >= max(2, len(tokens) * _MOST) for key in group.keys)
 
 
 def _joined(groups: list[Group]) -> list[Group]:

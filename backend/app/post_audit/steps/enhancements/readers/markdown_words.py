@@ -23,6 +23,7 @@ __all__ = [
     "has_strong_problem",
     "is_action",
     "is_past",
+    "is_told_fixed",
     "label_of",
     "role_of",
     "severity_in",
@@ -74,9 +75,8 @@ class Label(Enum):
 def _words(text: str) -> re.Pattern[str]:
     """Compile a list of words and phrases, separated by bars; other scripts than Latin have no word boundaries."""
     patterns = []
-    for word in (part.strip() for part in text.split("|")):
-        if not word:
-            continue
+    # the longest first: of two that begin alike, the phrase is to be found and not its first word
+    for word in sorted({part.strip() for part in text.split("|")} - {""}, key=lambda word: (-len(word), word)):
         body = re.escape(word.rstrip("*")).replace(r"\ ", r"[\s\-]+").replace(" ", r"[\s\-]+")
         ending = r"\w*" if word.endswith("*") else r"(?!\w)"
         patterns.append(rf"(?<!\w){body}{ending}" if word[0] < "\u0900" else body)
@@ -166,7 +166,7 @@ _ROLES: Final = (
             "exposure*|non conform*|nonconform*|non compliance|noncompliance|not compliant|requires attention|root cause*|"
             "must fix|pain point*|technical debt|tech debt|debt|threats|anomal*|discrepanc*|warnings|alerts|"
             "critical items|what's missing|what is missing|what's wrong|what's broken|what went wrong|hazard*|leaks|"
-            "cons|exceptions|exception|deviations|absent|without|mistakes|incidents|"
+            "cons|exceptions|exception|deviations|absent|without|mistakes|incidents|remarks|remark|comments|nits|nitpicks|minor points|"
             "mängel|mangel|befund*|schwachstelle*|feststellung*|fehler|probleme|lücken|risiken|sicherheitslücke*|fehlt|"
             "fehlend*|offen*|abweichung*|kritikpunkte|"
             "hallazgo*|vulnerabilidad*|problemas|fallos|deficiencia*|debilidad*|riesgo*|incidencia*|carencia*|falta*|errores|"
@@ -220,7 +220,7 @@ _OPEN: Final = _words(
     "outstanding|unfixed|vulnerable|reported|triaged|backlog|planned|required|needed|needs *|need *|does not support|"
     "not supported|non compliant|noncompliant|not met|unmet|not compliant|not implemented|not available|placeholder*|"
     "stub|mock|unavailable|insufficient|weak|poor|none|never|no|not|check|lacking|lacks|blocked|rejected|assigned|"
-    "partially supports|exposed|outdated|expired|violat*|untested|error|errors|incorrect|wrong|acknowledged|accepted|"
+    "partially supports|exposed|missed|not reached|above target|below target|over budget|exceeded|outdated|expired|violat*|untested|error|errors|incorrect|wrong|acknowledged|accepted|"
     "won't fix|wontfix|risk accepted|at risk|overdue|deferred|unresolved|awaiting *|waiting|identified|present|"
     "nicht konform|offen|fehlt|fehlend|nicht erfüllt|nicht bestanden|neu|mangelhaft|ausstehend|"
     "abiert*|pendiente*|falta*|no cumple|incumple|nuevo|nueva|ouvert*|à faire|en attente|manquant*|non conforme*|"
@@ -228,7 +228,7 @@ _OPEN: Final = _words(
     "खुला|खुली|लंबित|बाकी|नहीं|गायब|अनुपलब्ध|नया|विफल|अधूरा|असफल"
 )
 _GOOD: Final = _words(
-    "ok|okay|pass|passed|passes|good|exists|exist|working|works|ready|complete|supported|supports|compliant|met|yes|"
+    "ok|okay|pass|passed|passes|good|exists|exist|working|works|ready|complete|supported|supports|compliant|met|reached|on target|yes|"
     "implemented|operational|healthy|live|active|present|fine|excellent|enabled|available|verified|functional|no issues|"
     "no issue|secure|conforms|safe|clean|conformant|valid|success*|connected|aa|aaa|confirmed|up to date|none found|"
     "bestanden|erfüllt|in ordnung|konform|vorhanden|cumple|correct*|conforme|oui|bien|atende|sim|sì|voldoet|aanwezig|"
@@ -363,6 +363,11 @@ _PAST: Final = re.compile(
     r"hinzugefügt|entfernt|ersetzt|behoben|aktualisiert)(?!\w)"
 )
 
+_TOLD_FIXED: Final = re.compile(
+    r"^\W*(?:this (?:was|has been|is now) |was |has been |since |already |now |meanwhile |it was |it has (?:since )?been )?(?:been )?"
+    r"(?:fixed|resolved|patched|corrected|remediated|behoben|erledigt|corregido|resuelto|solucionado|corrigé|résolu|corrigido|risolto|opgelost)(?!\w)"
+)
+
 _TOKEN: Final = re.compile(r"[\w\u0900-\u097f]+")
 _EMPTY_WORDS: Final = frozenset(
     "a an the of on in at to for from with and or by is are was be been it its this that these all any no not as into "
@@ -401,7 +406,10 @@ def role_of(title: str) -> Role | None:
     roles = {role for _, _, role in found}
     if Role.FINDINGS in roles and Role.NOISE in roles and _is_framing(lowered):
         return Role.NOISE
-    if Role.FINDINGS in roles and Role.GOOD in roles and re.search(r"(?<!\w)(positive|no|good|passed)(?!\w)", lowered):
+    good = [found.span() for found in dict(_ROLES)[Role.GOOD].finditer(lowered)]
+    bad = [found.span() for found in dict(_ROLES)[Role.FINDINGS].finditer(lowered)]
+    if good and bad and all(any(first <= start and end <= last for first, last in good) for start, end in bad):
+        # "no issues", "ohne Befund", "positive findings"
         return Role.GOOD
     if Role.GOOD in roles and Role.FINDINGS in roles:
         return Role.FINDINGS
@@ -536,7 +544,7 @@ def has_role_words_only(title: str) -> bool:
     rest = _FILLERS.sub(" ", rest)
     for _, pattern in _SEVERITY_WORDS:
         rest = pattern.sub(" ", rest)
-    return not re.search(r"[^\W\d_]{2,}", rest)
+    return not re.search(r"(?:[^\W\d_]|[\u0900-\u097f]){2,}", rest)
 
 
 @lru_cache(maxsize=8192)
@@ -550,6 +558,12 @@ def is_action(text: str) -> bool:
 def is_past(text: str) -> bool:
     """Whether a fix is told of as done ("Removed ...") and not as wanted ("Remove ...")."""
     return _PAST.match(without_signs(text).casefold()) is not None
+
+
+def is_told_fixed(text: str) -> bool:
+    """Whether one of the sentences of a text begins with a word for done: "Fixed by ... in March."."""
+    sentences = re.split(r"(?<=[.!?।])\s+", without_signs(text).casefold())
+    return any(_TOLD_FIXED.match(sentence) is not None for sentence in sentences)
 
 
 @lru_cache(maxsize=8192)
