@@ -83,7 +83,7 @@ HOSTILE = {
     "prose": (b"All is well.", "no format"),
     "a number": (b"42", "no format"),
     "an empty list": (b"[]", "no format"),
-    "two texts": (b'{"findings": [{"title": "x", "severity": 1}]}{}', "trailing garbage"),
+    "two texts": (b'{"findings": [{"title": "x", "severity": 1}]}{}', "after the end"),
     "no json": (b'{"findings": [{"title": "x", "severity": NaN}]}', r"no valid JSON at \$.findings"),
     "an entry without end": (
         b'{"findings": [{"title": "x", "severity": [' + b"1," * 60_000 + b"1]}]}",

@@ -1,0 +1,170 @@
+"""A JSON text of any size, read value by value from a stream of UTF-8.
+
+`events` tells of the text piece by piece, as streaming parsers do. Before each list or object it says `BEGINS`: who
+follows may then call `whole`, which reads all of it at once with the C parser of the standard library. That is eight
+times as fast as pieces in Python, and a report is mostly a long list of small objects.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from json.decoder import scanstring
+from typing import Any, BinaryIO, Final, NoReturn
+
+__all__ = ["BEGINS", "JsonText"]
+
+BEGINS: Final = "begins"
+
+_CHUNK: Final = 262_144
+_AHEAD: Final = 65_536
+"""Letters that are in memory when a value begins; most entries of real reports have below 10,000."""
+
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d*))(\.\d+)?([eE][-+]?\d+)?")
+_WORDS: Final = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
+
+
+def _refuse(constant: str) -> NoReturn:
+    message = f"{constant} is no JSON number"
+    raise ValueError(message)
+
+
+class JsonText:
+    """The text, as far as it is in memory, and the place that is read next."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._file = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        self._text = ""
+        self._place = 0
+        self._is_all = False
+        # where the last attempt to read a whole value met the end of what is in memory
+        self._is_beyond = False
+        self._scan = json.JSONDecoder(parse_constant=_refuse).scan_once
+
+    def whole(self) -> tuple[Any, str, int, int] | None:
+        """Read the list or object that begins here: (value, text, begin, end).
+
+        None when it is too long to be in memory as a whole, or wrong; it is then told piece by piece.
+        """
+        if self._is_beyond:
+            return None
+        begin = self._place
+        try:
+            value, end = self._scan(self._text, begin)
+        except (ValueError, StopIteration, RecursionError):
+            self._is_beyond = True
+            return None
+        self._place = end
+        return value, self._text, begin, end
+
+    def events(self) -> Iterator[tuple[str, Any]]:  # noqa: C901, PLR0912, PLR0915 - the grammar of JSON, in one place
+        """Tell of the text: (event, value) with the events of ijson, and `BEGINS` before each list and object."""
+        lists: list[bool] = []
+        after = False
+        fresh = False
+        while True:
+            letter = self._next()
+            if after:
+                if not lists:
+                    if letter:
+                        self._wrong(f"{letter!r} after the end")
+                    return
+                if letter == ",":
+                    self._place += 1
+                    letter = self._next()
+                    if letter in {"]", "}"}:
+                        self._wrong(f"{letter!r} after a comma")
+                elif letter not in {"]", "}"}:
+                    self._wrong(f"{letter!r} where a comma is expected" if letter else "the text ends too early")
+            elif lists and not fresh and letter in {"]", "}"}:
+                self._wrong(f"{letter!r} where a value is expected")
+            if lists and letter == ("]" if lists[-1] else "}"):
+                self._place += 1
+                yield ("end_array" if lists.pop() else "end_map"), None
+                after, fresh = True, False
+                continue
+            if lists and not lists[-1]:
+                if letter != '"':
+                    self._wrong(f"{letter!r} where a key is expected" if letter else "the text ends too early")
+                key = self._string()
+                if self._next() != ":":
+                    self._wrong("no colon behind a key")
+                self._place += 1
+                letter = self._next()
+                yield "map_key", key
+            after, fresh = True, False
+            if letter in {"[", "{"}:
+                begin, file_place = self._place, self._text
+                yield BEGINS, None
+                if self._place != begin or self._text is not file_place:
+                    continue
+                self._place += 1
+                lists.append(letter == "[")
+                yield ("start_array" if letter == "[" else "start_map"), None
+                after, fresh = False, True
+            elif letter == '"':
+                yield "string", self._string()
+            else:
+                yield self._scalar(letter)
+
+    def _next(self) -> str:
+        """Skip white space and give the letter that comes next; empty at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._place)
+            self._place = found.end() if found else self._place
+            if len(self._text) - self._place < _AHEAD and not self._is_all:
+                self._fill()
+                continue
+            return self._text[self._place : self._place + 1]
+
+    def _fill(self) -> None:
+        chunk = self._file.read(_CHUNK)
+        self._is_all = not chunk
+        self._text = self._text[self._place :] + chunk
+        self._place = 0
+        self._is_beyond = False
+
+    def _string(self) -> str:
+        """Read the string that begins here."""
+        while True:
+            try:
+                value, end = scanstring(self._text, self._place + 1, True)  # noqa: FBT003 - its only form
+            except ValueError:
+                if self._is_all or self._ends_inside():
+                    raise
+                self._fill()
+                continue
+            self._place = end
+            return value
+
+    def _ends_inside(self) -> bool:
+        """Whether the string ends within what is in memory, so that reading on cannot mend it."""
+        place = self._place + 1
+        while (quote := self._text.find('"', place)) >= 0:
+            before = quote
+            while before > place and self._text[before - 1] == "\\":
+                before -= 1
+            if (quote - before) % 2 == 0:
+                return True
+            place = quote + 1
+        return False
+
+    def _scalar(self, letter: str) -> tuple[str, Any]:
+        """Read a number or one of the three words."""
+        if letter in _WORDS:
+            word, value = _WORDS[letter]
+            if self._text.startswith(word, self._place):
+                self._place += len(word)
+                return ("null" if value is None else "boolean"), value
+        found = _NUMBER.match(self._text, self._place)
+        if not found:
+            self._wrong(f"{letter!r} where a value is expected" if letter else "the text ends too early")
+        self._place = found.end()
+        whole, fraction, exponent = found.groups()
+        return "number", float(found[0]) if fraction or exponent else int(whole)
+
+    def _wrong(self, message: str) -> NoReturn:
+        raise ValueError(message)
