@@ -30,6 +30,10 @@ ANY: Final = "*"
 LONGEST_NUMBER: Final = 500
 """Digits. Python converts at least 640 whatever its environment says; the longest of 40 real reports has 19."""
 
+_MOST_ENTRIES: Final = 400_000
+"""Values that one walk yields. 100,000 results come with at most as many rules and files; more of them would take
+seconds even where none is a finding."""
+
 _SKETCH_DEPTH: Final = 5
 _OPENING: Final = frozenset({"start_map", "start_array"})
 _CLOSING: Final = frozenset({"end_map", "end_array"})
@@ -74,7 +78,13 @@ def walk(
     """
     walker = _Walker(wanted, frozenset(passing_over), name, policy)
     try:
-        yield from _walked(JsonText(stream), walker)
+        for number, found in enumerate(_walked(JsonText(stream), walker)):
+            if number > _MOST_ENTRIES:
+                raise InputError(
+                    f"{name} has more than {_MOST_ENTRIES} entries, at {_written(walker.path)}.",
+                    cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+                )
+            yield found
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{name} is no valid JSON at {_written(walker.path)}: {_first_line(error)}.",
@@ -139,6 +149,8 @@ class _Walker:
         self._name = name
         self._policy = policy
         self._passing_over = passing_over
+        names = "|".join(re.escape(key) for key in sorted(passing_over))
+        self._passing_keys = re.compile(f'"(?:{names})"') if names else None
         root = _Node()
         for path in wanted:
             node = root
@@ -214,7 +226,7 @@ class _Walker:
             count = brackets + text.count(",", begin, end)
             if count > self._policy.maximum_nodes and self._nodes_of(value) > self._policy.maximum_nodes:
                 raise self._too_many()
-        if any(text.find(f'"{key}"', begin, end) >= 0 for key in self._passing_over):
+        if self._passing_keys is not None and self._passing_keys.search(text, begin, end):
             _leave_out(value, self._passing_over)
         return tuple(self.path), value
 

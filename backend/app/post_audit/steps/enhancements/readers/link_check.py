@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.finding import Finding, make_finding
 from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
 
@@ -26,6 +27,7 @@ _BROKEN: Final = re.compile(r"^[\s├└│─|+`-]{1,40}BROKEN[\s─-]{1,40}(\S
 _FINISHED: Final = re.compile(r"^Finished! (\d{1,9}) links? found\.(?: (\d{1,9}) excluded\.)?.* (\d{1,9}) broken\.")
 _SERVER: Final = re.compile(r"HTTP_5\d\d")
 _LONGEST_LINE: Final = 10_000
+_MOST_LINES: Final = 500_000
 
 
 def _detect(head: Head) -> int:
@@ -40,6 +42,8 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     number = 0
     while line := lines.readline(_LONGEST_LINE):
         number += 1
+        if number > _MOST_LINES:
+            raise InputError(f"{notes.name} has more than {_MOST_LINES} lines.", cure="Check fewer pages at a time.")
         if found := _PAGE.match(line):
             page = found[1]
             notes.target = notes.target or page

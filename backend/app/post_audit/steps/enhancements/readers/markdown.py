@@ -24,8 +24,10 @@ __all__ = ["READER"]
 
 _SURE: Final = 40
 _GUESS: Final = 5
-_LONGEST: Final = 1_000_000
-_MOST_LINES: Final = 30_000
+_LONGEST: Final = 500_000
+_MOST_LINES: Final = 15_000
+_MOST_MENTIONS: Final = 800
+"""Each is compared with those before it: 800 take a second at worst. The longest of 40 reports has 120."""
 
 _HEADING: Final = re.compile(r"^ {0,3}#{1,6}\s+\S", re.MULTILINE)
 _UNDERLINED: Final = re.compile(r"^\S.*\n(?:={3,}|-{3,})\s*$", re.MULTILINE)
@@ -60,7 +62,13 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     notes.source = "report"
     notes.target = _title(root)
     is_fixed = _is_settled(root)
-    for group in grouped(mentions_of(root)):
+    mentions = mentions_of(root, _MOST_MENTIONS + 1)
+    if len(mentions) > _MOST_MENTIONS:
+        raise InputError(
+            f"{notes.name} has more than {_MOST_MENTIONS} places that tell of findings.",
+            cure="Import it in parts, or give the tool's own JSON or CSV.",
+        )
+    for group in grouped(mentions):
         finding = _finding(group, is_fixed=is_fixed)
         if any(mention.is_sure for mention in group.mentions):
             yield finding

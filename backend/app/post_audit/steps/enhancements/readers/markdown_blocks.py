@@ -22,6 +22,8 @@ __all__ = ["Block", "Item", "Listing", "Paragraph", "Row", "Section", "Table", "
 _PSEUDO_LEVEL: Final = 7
 """The level of a line in bold letters that stands where a heading could."""
 _LONGEST_PSEUDO: Final = 120
+_LONGEST_LINE: Final = 2_000
+"""Letters of one line that are looked at; what a person writes beyond is no title and no state."""
 
 _BOX: Final = re.compile(r"^\[([ xX~\-/✓✔✗✘!>]?)\]\s+")
 _MARKER: Final = re.compile(r"^\s*(?:[-*+]|(\d{1,9})[.)])\s")
@@ -31,9 +33,9 @@ _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _NUMBERED_TITLE: Final = re.compile(r"^(\d{1,3}(?:\.\d{1,3})*[.)]?[ \t]+\S.*)\n(=|-)(?:\2{2,})[ \t]*$", re.MULTILINE)
 """A numbered line that is underlined: a heading to who wrote it, a list with a rule below it to CommonMark."""
 
-_IMAGE: Final = re.compile(r"!\[([^\]]*)\]\([^)\s]*\)")
-_LINK: Final = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\[[^\]]*\])")
-_HTML: Final = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]{0,200}>")
+_IMAGE: Final = re.compile(r"!\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
+_LINK: Final = re.compile(r"\[([^\[\]]{1,300})\](?:\([^()]{0,500}\)|\[[^\[\]]{0,100}\])")
+_HTML: Final = re.compile(r"<!--[^<>]{0,500}-->|</?[a-zA-Z][^<>]{0,200}>")
 _EMPHASIS: Final = re.compile(r"\*{1,3}|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)|~~|`+")
 _ESCAPE: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
 
@@ -221,11 +223,13 @@ class _Builder:
 
     def _text(self, token: Token, line: int, following: Token | None) -> None:
         if self._row is not None:
-            self._row.cells.append(token.content.strip())
+            self._row.cells.append(token.content.strip()[:_LONGEST_LINE])
         elif self._heading is not None and not self._items:
-            self._open(self._heading, token.content, line)
+            self._open(self._heading, token.content[:_LONGEST_LINE], line)
         else:
-            lines = [(line + offset, text.strip()) for offset, text in enumerate(token.content.split("\n"))]
+            lines = [
+                (line + offset, text.strip()[:_LONGEST_LINE]) for offset, text in enumerate(token.content.split("\n"))
+            ]
             self._paragraph([(number, text) for number, text in lines if text], following)
 
     def _paragraph(self, lines: list[tuple[int, str]], _following: Token | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from app.post_audit.steps.enhancements.readers.markdown_blocks import (
@@ -112,9 +113,9 @@ _UNIT_LABELS: Final = frozenset({Label.PROBLEM, Label.ACTION, Label.FIX, Label.D
 _BAD: Final = frozenset({Verdict.OPEN, Verdict.PARTIAL, Verdict.DONE})
 
 
-def mentions_of(root: Section) -> list[Mention]:
-    """List every mention in the order of the text."""
-    found = list(_section(root, _Context()))
+def mentions_of(root: Section, most: int) -> list[Mention]:
+    """List the mentions in the order of the text, `most` at most."""
+    found = list(islice(_section(root, _Context()), most))
     found.sort(key=lambda mention: mention.line)
     return found
 
@@ -143,7 +144,8 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         role = Role.NOISE
     if section.level == 1 and role is not Role.NOISE:
         # the report's own title: "Audit and fixes of ..." announces no part
-        role = role if section.parent is not None and section.parent.children[0] is not section else None
+        is_title = section.parent is None or section.parent.children[0] is section
+        role = None if is_title and (section.children or role is not Role.FINDINGS) else role
     head, tail = split_title(title)
     state = status_of(tail) if tail else None
     if role is None and section.parent is not None and section.parent.level:

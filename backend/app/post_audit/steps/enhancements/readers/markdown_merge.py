@@ -23,6 +23,8 @@ _BRACKETS: Final = re.compile(r"\([^)]*\)")
 _ENOUGH: Final = 0.75
 _HALF: Final = 0.5
 _MOST: Final = 0.6
+_NEARLY: Final = 0.85
+"""All telling words of the shorter title."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,10 +106,12 @@ def _repeating(mentions: Sequence[Mention]) -> dict[int, bool]:
     before: list[Mention] = []
     counts: dict[int, list[bool]] = {}
     for mention in mentions:
+        words = tokens_of(mention.title)
         known = any(
             other.container != mention.container
-            and _may_be(mention, Group(mentions=[other]))
-            and _likeness(tokens_of(mention.title), tokens_of(other.title)) > 0
+            and not words.isdisjoint(tokens_of(other.title))
+            and _likeness(words, tokens_of(other.title)) > 0
+            and _may_be_same(mention, other)
             for other in before
         )
         counts.setdefault(mention.container, []).append(known)
@@ -124,16 +128,17 @@ def _is_elsewhere(group: Group | None, mention: Mention) -> bool:
 
 
 def _may_be(mention: Mention, group: Group) -> bool:
-    for other in group.mentions:
-        if other.container == mention.container and normal_words(other.title) != normal_words(mention.title):
-            return False
-        if other.identifier and mention.identifier and other.identifier != mention.identifier:
-            return False
-        if (other.is_property and mention.is_property) and other.context != mention.context:
-            return False
-        if other.location and mention.location and not _same_place(other.location, mention.location):
-            return False
-    return True
+    return all(_may_be_same(mention, other) for other in group.mentions)
+
+
+def _may_be_same(mention: Mention, other: Mention) -> bool:
+    if other.container == mention.container and normal_words(other.title) != normal_words(mention.title):
+        return False
+    if other.identifier and mention.identifier and other.identifier != mention.identifier:
+        return False
+    if (other.is_property and mention.is_property) and other.context != mention.context:
+        return False
+    return not (other.location and mention.location) or _same_place(other.location, mention.location)
 
 
 def _same_place(one: str, other: str) -> bool:
@@ -151,12 +156,12 @@ def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
     best, closest = 0.0, None
     place = mention.location and mention.title.startswith(mention.location)
     for group in groups:
-        if not _may_be(mention, group):
-            continue
-        if place and group.location and _same_place(group.location, mention.location):
+        if place and group.location and _same_place(group.location, mention.location) and _may_be(mention, group):
             return group
+        if words.isdisjoint(group.known):
+            continue
         near = max(_likeness(words, key) for key in group.keys)
-        if near > best:
+        if near > best and _may_be(mention, group):
             best, closest = near, group
     return closest
 
@@ -253,6 +258,7 @@ def _joined(groups: list[Group]) -> list[Group]:
 
 
 def _is_one(group: Group, other: Group) -> bool:
-    if not all(_may_be(mention, other) for mention in group.mentions):
+    if group.known.isdisjoint(other.known):
         return False
-    return max(_likeness(one, two) for one in group.keys for two in other.keys) >= 0.85  # noqa: PLR2004 - all of the shorter title
+    near = max(_likeness(one, two) for one in group.keys for two in other.keys)
+    return near >= _NEARLY and all(_may_be(mention, other) for mention in group.mentions)

@@ -41,6 +41,8 @@ _WANTED: Final = (("site",), (*_SITE, "@name"), (*_SITE, "alerts"), (*_SITE, "al
 _LISTED: Final = 10
 _DEEPEST: Final = 40
 _LONGEST: Final = 2_000_000
+_MOST_ELEMENTS: Final = 600_000
+"""Elements of one report, which take about a second; the largest of nine real ones has 1,500."""
 
 
 def _detect(head: Head) -> int:
@@ -90,11 +92,17 @@ def _of_json(alert: dict[str, Any], site: str) -> Finding:
 def _read_xml(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     site, depth, sites = "", 0, set()
     stack: list[Element] = []
-    size = 0
+    size = elements = 0
     try:
         for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
             if event == "start":
                 depth += 1
+                elements += 1
+                if elements > _MOST_ELEMENTS:
+                    raise InputError(
+                        f"{notes.name} has more than {_MOST_ELEMENTS} elements.",
+                        cure="Let ZAP report one site at a time, without requests and responses.",
+                    )
                 stack.append(element)
                 if depth > _DEEPEST:
                     raise InputError(
