@@ -26,7 +26,15 @@ sys.path.insert(0, str(PROJECT / "backend"))
 RULES = 400
 FILES = 5_000
 LEVELS = ("error", "warning", "note")
-WORDS = ("injection", "unused variable", "slow query", "missing test", "hard-coded secret", "open redirect", "dead code")
+WORDS = (
+    "injection",
+    "unused variable",
+    "slow query",
+    "missing test",
+    "hard-coded secret",
+    "open redirect",
+    "dead code",
+)
 
 
 def entries(findings: int, seed: int = 1) -> Iterator[tuple[str, str, str, int, str]]:
@@ -55,7 +63,9 @@ def write_sarif(path: Path, findings: int, *, shift: int = 0) -> None:
     ]
     driver = {"name": "Bench", "version": "1.0", "rules": rules}
     with path.open("w", encoding="utf-8") as file:
-        file.write('{"version": "2.1.0", "runs": [{"tool": {"driver": ' + json.dumps(driver) + '}, "results": [\n')
+        file.write(
+            '{"version": "2.1.0", "runs": [{"tool": {"driver": ' + json.dumps(driver) + '}, "results": [\n'
+        )
         for number, (rule, level, place, line, message) in enumerate(entries(findings)):
             result = {
                 "ruleId": rule,
@@ -106,7 +116,16 @@ def _measure(path: str, kind: str) -> None:
         number = len(parse_files([Path(path)], policy)[0].findings)
     seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"findings": number, "seconds": round(seconds, 3), "busy_seconds": round(busy, 3), "resident_mb": round(resident, 1)}))
+    print(
+        json.dumps(
+            {
+                "findings": number,
+                "seconds": round(seconds, 3),
+                "busy_seconds": round(busy, 3),
+                "resident_mb": round(resident, 1),
+            }
+        )
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -122,9 +141,17 @@ def main(arguments: list[str]) -> int:
             write(path, findings)
             for kind in ("read", "parse"):
                 done = subprocess.run(  # noqa: S603 - this program again
-                    [sys.executable, __file__, "--measure", str(path), kind], check=True, capture_output=True, text=True
+                    [sys.executable, __file__, "--measure", str(path), kind],
+                    check=True,
+                    capture_output=True,
+                    text=True,
                 )
-                figure = {"report": name, "kind": kind, "mb": round(path.stat().st_size / 1e6, 1), **json.loads(done.stdout)}
+                figure = {
+                    "report": name,
+                    "kind": kind,
+                    "mb": round(path.stat().st_size / 1e6, 1),
+                    **json.loads(done.stdout),
+                }
                 figure["findings_per_second"] = round(figure["findings"] / figure["busy_seconds"])
                 figures.append(figure)
     if "--json" in arguments:

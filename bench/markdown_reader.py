@@ -89,7 +89,9 @@ def compare(found: list[Finding], gold: dict[str, Any]) -> Score:
     noise = [tuple(entry["lines"]) for entry in gold.get("noise", ())]
     for finding in found:
         in_noise = any(first <= (finding.line or 0) <= last for first, last in noise)
-        candidates = [] if in_noise else [i for i, label in enumerate(labels) if finding.line in label["lines"]]
+        candidates = (
+            [] if in_noise else [i for i, label in enumerate(labels) if finding.line in label["lines"]]
+        )
         free = [i for i in candidates if i not in taken]
         if free:
             taken[max(free, key=lambda i: _nearness(finding, labels[i]))] = finding
@@ -172,7 +174,9 @@ def main(arguments: list[str]) -> int:
             if show:
                 print("\n".join(score.details))
         total = sum((score for _, score in ours), Score())
-        print(f"  {'together':44} {total.precision:6.3f} {total.recall:6.3f} {total.f1:6.3f} {total.states:6.3f}\n")
+        print(
+            f"  {'together':44} {total.precision:6.3f} {total.recall:6.3f} {total.f1:6.3f} {total.states:6.3f}\n"
+        )
     return 0
 
 

@@ -78,7 +78,9 @@ class JsonText:
                     if letter in {"]", "}"}:
                         self._wrong(f"{letter!r} after a comma")
                 elif letter not in {"]", "}"}:
-                    self._wrong(f"{letter!r} where a comma is expected" if letter else "the text ends too early")
+                    self._wrong(
+                        f"{letter!r} where a comma is expected" if letter else "the text ends too early"
+                    )
             elif lists and not fresh and letter in {"]", "}"}:
                 self._wrong(f"{letter!r} where a value is expected")
             if lists and letter == ("]" if lists[-1] else "}"):
@@ -88,7 +90,9 @@ class JsonText:
                 continue
             if lists and not lists[-1]:
                 if letter != '"':
-                    self._wrong(f"{letter!r} where a key is expected" if letter else "the text ends too early")
+                    self._wrong(
+                        f"{letter!r} where a key is expected" if letter else "the text ends too early"
+                    )
                 key = self._string()
                 if self._next() != ":":
                     self._wrong("no colon behind a key")

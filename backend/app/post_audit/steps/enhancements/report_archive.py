@@ -103,7 +103,9 @@ def _members(archive: zipfile.ZipFile, name: str, policy: EnhancementsPolicy) ->
         if member.flag_bits & _ENCRYPTED:
             raise _refused(name, f"has a member with a password, {member.filename[:100]!r}")
         if member.file_size > policy.maximum_bytes:
-            raise _refused(name, f"has a member of {member.file_size // 1_000_000} MB, {member.filename[:100]!r}")
+            raise _refused(
+                name, f"has a member of {member.file_size // 1_000_000} MB, {member.filename[:100]!r}"
+            )
         if member.file_size > max(_SMALL, member.compress_size * _RATIO):
             raise _refused(name, f"packs {member.filename[:100]!r} more than {_RATIO} to one")
     if sum(member.file_size for member in every) > _MOST_IN_ALL:
@@ -111,7 +113,8 @@ def _members(archive: zipfile.ZipFile, name: str, policy: EnhancementsPolicy) ->
     members = [
         member
         for member in every
-        if not member.is_dir() and not any(p.startswith((".", "__MACOSX")) for p in PurePosixPath(member.filename).parts)
+        if not member.is_dir()
+        and not any(p.startswith((".", "__MACOSX")) for p in PurePosixPath(member.filename).parts)
     ]
     if not members:
         raise InputError(f"{name} has no report in it.", cure="Pack the reports again.")
@@ -120,7 +123,9 @@ def _members(archive: zipfile.ZipFile, name: str, policy: EnhancementsPolicy) ->
 
 def _check_name(member: zipfile.ZipInfo, name: str) -> None:
     path = PurePosixPath(member.filename)
-    leads_away = path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename[:2]
+    leads_away = (
+        path.is_absolute() or ".." in path.parts or "\\" in member.filename or ":" in member.filename[:2]
+    )
     if leads_away:
         raise _refused(name, f"has a member whose name leads elsewhere, {member.filename[:100]!r}")
     if stat.S_ISLNK(member.external_attr >> 16):

@@ -39,7 +39,9 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
         if isinstance(value, Started):
             is_there = True
         elif path[0] == "errors":
-            notes.fail(_place(path), f"{text(at(value, 'filename'))[:200]}: {text(at(value, 'reason'))[:200]}")
+            notes.fail(
+                _place(path), f"{text(at(value, 'filename'))[:200]}: {text(at(value, 'reason'))[:200]}"
+            )
         elif isinstance(value, dict):
             yield _finding(value)
         else:
@@ -60,14 +62,18 @@ def _finding(result: dict[str, Any]) -> Finding:
         said,
         text(result.get("more_info")),
         f"CWE-{cwe}." if cwe else "",
-        f"Bandit's confidence is {text(result.get('issue_confidence')).lower()}." if result.get("issue_confidence") else "",
+        f"Bandit's confidence is {text(result.get('issue_confidence')).lower()}."
+        if result.get("issue_confidence")
+        else "",
     ]
     place = text(result.get("filename"))
     return make_finding(
         title=said.split("\n", 1)[0] or name,
         severity=severity_of_word(text(result.get("issue_severity"))) or "low",
         description="\n\n".join(line for line in lines if line),
-        category="secrets" if "password" in name or "secret" in name else category_of(f"security {name}", place),
+        category="secrets"
+        if "password" in name or "secret" in name
+        else category_of(f"security {name}", place),
         location=place,
         rule=rule,
         line=whole(result.get("line_number")),

@@ -56,7 +56,8 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
         for row in rows:
             if rows.line_num > _MOST_LINES:
                 raise InputError(
-                    f"{notes.name} has more than {_MOST_LINES} lines.", cure="Import it in parts, each with a --target."
+                    f"{notes.name} has more than {_MOST_LINES} lines.",
+                    cure="Import it in parts, each with a --target.",
                 )
             if not any(cell.strip() for cell in row):
                 continue

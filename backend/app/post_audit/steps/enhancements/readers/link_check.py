@@ -24,7 +24,9 @@ __all__ = ["READER"]
 _SURE: Final = 90
 _PAGE: Final = re.compile(r"^Getting links from: (\S{1,2000})")
 _BROKEN: Final = re.compile(r"^[\s├└│─|+`-]{1,40}BROKEN[\s─-]{1,40}(\S{1,2000})(?: \(([^()]{1,100})\))?")
-_FINISHED: Final = re.compile(r"^Finished! (\d{1,9}) links? found\.(?: (\d{1,9}) excluded\.)?.* (\d{1,9}) broken\.")
+_FINISHED: Final = re.compile(
+    r"^Finished! (\d{1,9}) links? found\.(?: (\d{1,9}) excluded\.)?.* (\d{1,9}) broken\."
+)
 _SERVER: Final = re.compile(r"HTTP_5\d\d")
 _LONGEST_LINE: Final = 10_000
 _MOST_LINES: Final = 500_000
@@ -43,7 +45,9 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     while line := lines.readline(_LONGEST_LINE):
         number += 1
         if number > _MOST_LINES:
-            raise InputError(f"{notes.name} has more than {_MOST_LINES} lines.", cure="Check fewer pages at a time.")
+            raise InputError(
+                f"{notes.name} has more than {_MOST_LINES} lines.", cure="Check fewer pages at a time."
+            )
         if found := _PAGE.match(line):
             page = found[1]
             notes.target = notes.target or page
@@ -63,7 +67,9 @@ def _finding(address: str, answer: str, page: str, line: int) -> Finding:
     return make_finding(
         title=f"Broken link: {address}",
         severity="high" if _SERVER.search(answer) else "medium",
-        description=f"{address} answers {answer}. It is linked from {page}." if page else f"{address} answers {answer}.",
+        description=f"{address} answers {answer}. It is linked from {page}."
+        if page
+        else f"{address} answers {answer}.",
         category="ui",
         location=address,
         component=page,

@@ -17,7 +17,13 @@ from app.post_audit.steps.enhancements.lexicon import State
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Section, plain, sections_of
 from app.post_audit.steps.enhancements.readers.markdown_items import mentions_of
 from app.post_audit.steps.enhancements.readers.markdown_merge import Group, grouped
-from app.post_audit.steps.enhancements.readers.markdown_words import Role, Verdict, role_of, sign_of, status_of
+from app.post_audit.steps.enhancements.readers.markdown_words import (
+    Role,
+    Verdict,
+    role_of,
+    sign_of,
+    status_of,
+)
 from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
 
 __all__ = ["READER"]
@@ -97,7 +103,11 @@ def _is_settled(root: Section) -> bool:
         title = plain(section.title)
         head, colon, tail = title.partition(":")
         if section.level in {1, 2} and colon and role_of(head) in {None, Role.NOISE}:
-            if status_of(tail) is Verdict.DONE and sign_of(title) is not Verdict.OPEN and len(tail.split()) < 4:  # noqa: PLR2004 - a verdict
+            if (
+                status_of(tail) is Verdict.DONE
+                and sign_of(title) is not Verdict.OPEN
+                and len(tail.split()) < 4
+            ):  # noqa: PLR2004 - a verdict
                 return True
     return False
 

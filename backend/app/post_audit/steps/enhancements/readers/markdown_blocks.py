@@ -30,7 +30,9 @@ _MARKER: Final = re.compile(r"^\s*(?:[-*+]|(\d{1,9})[.)])\s")
 _BOLD_LINE: Final = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__)\s*([^\w\s]*)\s*$")
 _FRONT_MATTER: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
-_NUMBERED_TITLE: Final = re.compile(r"^(\d{1,3}(?:\.\d{1,3})*[.)]?[ \t]+\S.*)\n(=|-)(?:\2{2,})[ \t]*$", re.MULTILINE)
+_NUMBERED_TITLE: Final = re.compile(
+    r"^(\d{1,3}(?:\.\d{1,3})*[.)]?[ \t]+\S.*)\n(=|-)(?:\2{2,})[ \t]*$", re.MULTILINE
+)
 """A numbered line that is underlined: a heading to who wrote it, a list with a rule below it to CommonMark."""
 
 _IMAGE: Final = re.compile(r"!\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
@@ -228,7 +230,8 @@ class _Builder:
             self._open(self._heading, token.content[:_LONGEST_LINE], line)
         else:
             lines = [
-                (line + offset, text.strip()[:_LONGEST_LINE]) for offset, text in enumerate(token.content.split("\n"))
+                (line + offset, text.strip()[:_LONGEST_LINE])
+                for offset, text in enumerate(token.content.split("\n"))
             ]
             self._paragraph([(number, text) for number, text in lines if text], following)
 

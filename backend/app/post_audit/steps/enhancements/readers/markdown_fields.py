@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from app.post_audit.steps.enhancements.readers.markdown_blocks import Listing, Paragraph, Section, Table, plain
+from app.post_audit.steps.enhancements.readers.markdown_blocks import (
+    Listing,
+    Paragraph,
+    Section,
+    Table,
+    plain,
+)
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Label,
     Verdict,
@@ -49,7 +55,9 @@ _NO_ID: Final = re.compile(
     r"^(HTTP|HTTPS|WCAG|RFC|SHA|TLS|SSL|ISO|UTF|MD|ES|H|IPV|IE|EC|S|OAUTH|PHP|CSS|AES|RSA|TOP|OWASP|AA|API|SOC|PCI|CWE|V|VERSION|WEEK|PHASE|DAY|Q|STEP|SPRINT|PART|LINE|ERC|ERC20|EIP|UDP|TCP|PORT|MVP|NODE|PYTHON|WINDOWS|IOS|ANDROID|HTML|K|CIS|NIST|SP)[-_ ]?\d",
     re.IGNORECASE,
 )
-_LABELLED: Final = re.compile(r"^[^\w*_\[]{0,4}(?:\*\*|__)?([^*_:|]{1,48}?)(?:\*\*|__)?\s*[:：](?:\*\*|__)?\s*(.*)$")
+_LABELLED: Final = re.compile(
+    r"^[^\w*_\[]{0,4}(?:\*\*|__)?([^*_:|]{1,48}?)(?:\*\*|__)?\s*[:：](?:\*\*|__)?\s*(.*)$"
+)
 _DASHED: Final = re.compile(r"^[^\w*_\[]{0,4}(?:\*\*|__)([^*_:|]{1,48}?)(?:\*\*|__)\s*[–—-]\s*(.*)$")
 _INLINE_LABEL: Final = re.compile(r"(?:\*\*|__)([^*_:|]{2,40}?)(?::(?:\*\*|__)|(?:\*\*|__)\s*:)\s*([^*|]+)")
 _CODE: Final = re.compile(r"`([^`\n]{1,200})`")
@@ -212,7 +220,9 @@ def split_title(title: str) -> tuple[str, str]:
         if position > 2 and sign_of(letter) is not None:  # noqa: PLR2004 - a sign at the beginning is no tail
             tail = title[position:].strip()
             return title[:position].strip(" -–—:|"), tail
-    found = re.search(r"\s*(?:[\[(]([^\[\]()]{2,40})[\])]|\s[–—-]+\s*([^–—]{2,30})|:\s*([^:]{2,24}))\s*$", title)
+    found = re.search(
+        r"\s*(?:[\[(]([^\[\]()]{2,40})[\])]|\s[–—-]+\s*([^–—]{2,30})|:\s*([^:]{2,24}))\s*$", title
+    )
     if found:
         tail = next(part for part in found.groups() if part)
         if status_of(tail) is not None and len(tail.split()) <= 4:  # noqa: PLR2004 - a tag and no sentence

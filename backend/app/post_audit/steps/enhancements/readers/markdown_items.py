@@ -210,7 +210,10 @@ def _unit(section: Section, above: _Context) -> Mention | None:
         identifier=identifier,
         number=_number_of(title),
         status=status,
-        severity=fields.severity or _heading_severity(title) or severity_in(title, is_free=True) or above.severity,
+        severity=fields.severity
+        or _heading_severity(title)
+        or severity_in(title, is_free=True)
+        or above.severity,
         priority=fields.priority,
         location=fields.location or path_in(section.title),
         hours=fields.hours,
@@ -240,10 +243,18 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
         return True
     if fields.status in _BAD:
         return True
-    if len(fields.labels & _UNIT_LABELS) > 1 and above.role is not Role.GOOD and fields.status is not Verdict.GOOD:
+    if (
+        len(fields.labels & _UNIT_LABELS) > 1
+        and above.role is not Role.GOOD
+        and fields.status is not Verdict.GOOD
+    ):
         return True
     only_lists = _is_list_only(section)
-    if above.role is not Role.GOOD and severity_in(title, is_free=True) and (fields.labels or _has_prose(section)):
+    if (
+        above.role is not Role.GOOD
+        and severity_in(title, is_free=True)
+        and (fields.labels or _has_prose(section))
+    ):
         return not _is_table_only(section)
     if own in _BAD and not _is_table_only(section):
         return True
@@ -251,7 +262,12 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
         return not only_lists and not _is_table_only(section) or bool(fields.labels)
     if above.role is Role.ACTIONS:
         return not only_lists and not _is_table_only(section) and role_of(title) is None
-    return has_strong_problem(title) and not _is_table_only(section) and above.role is None and _has_prose(section)
+    return (
+        has_strong_problem(title)
+        and not _is_table_only(section)
+        and above.role is None
+        and _has_prose(section)
+    )
 
 
 def _unit_status(
@@ -291,7 +307,9 @@ def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
         within = context
         if isinstance(block, Paragraph):
             following = section.blocks[position + 1] if position + 1 < len(section.blocks) else None
-            yield from _paragraph(block, context, has_lists=has_lists or isinstance(following, Listing | Table))
+            yield from _paragraph(
+                block, context, has_lists=has_lists or isinstance(following, Listing | Table)
+            )
             intro = block.text if isinstance(following, Listing | Table) else ""
             continue
         if intro:
@@ -315,7 +333,9 @@ def _introduced(context: _Context, intro: str) -> _Context:
     if context.role in {Role.FINDINGS, Role.FIXED, Role.ACTIONS} and role is Role.NOISE:
         return context
     status = Verdict.DONE if role is Role.FIXED else None
-    return replace(context, role=role, status=status, severity=_heading_severity(last.rstrip(":")) or context.severity)
+    return replace(
+        context, role=role, status=status, severity=_heading_severity(last.rstrip(":")) or context.severity
+    )
 
 
 def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Iterator[Mention]:
@@ -351,7 +371,9 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
             return
         numbered = _ORDINAL.match(text) is not None or block.text.startswith("**")
         if numbered or (
-            not has_lists and not _COUNTING.search(text.casefold()) and (has_problem(first) or is_action(first) or len(text.split()) <= _REMARK)
+            not has_lists
+            and not _COUNTING.search(text.casefold())
+            and (has_problem(first) or is_action(first) or len(text.split()) <= _REMARK)
         ):
             yield _mention(text, block.line, context, block.text, status=state)
 
@@ -370,11 +392,17 @@ def _is_metadata(block: Paragraph, context: _Context) -> bool:
     labelled = sum(_LINE_LABEL.match(text) is not None for _, text in block.lines)
     if re.match(r"^\W*total\b", block.text, re.IGNORECASE):
         return True
-    return labelled > 1 and (labelled == len(block.lines)) and (context.container == 0 or context.level < 2 or _is_footer(block))  # noqa: PLR2004 - below the report's own title
+    return (
+        labelled > 1
+        and (labelled == len(block.lines))
+        and (context.container == 0 or context.level < 2 or _is_footer(block))
+    )  # noqa: PLR2004 - below the report's own title
 
 
 def _is_footer(block: Paragraph) -> bool:
-    return not any(label_and_value(text)[0] in {Label.PROBLEM, Label.ACTION, Label.SEVERITY} for _, text in block.lines)
+    return not any(
+        label_and_value(text)[0] in {Label.PROBLEM, Label.ACTION, Label.SEVERITY} for _, text in block.lines
+    )
 
 
 _LINE_LABEL: Final = re.compile(r"^[^\w*]{0,4}(?:\*\*|__)[^*_]{2,60}(?::(?:\*\*|__)|(?:\*\*|__)\s*:)")
@@ -393,7 +421,11 @@ def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PL
         for child in children:
             yield from _item(child, within)
         return
-    if label is not None and label not in {Label.PROBLEM, Label.ACTION, Label.TITLE, Label.FIX} and item.box is None:
+    if (
+        label is not None
+        and label not in {Label.PROBLEM, Label.ACTION, Label.TITLE, Label.FIX}
+        and item.box is None
+    ):
         # a property of the section
         return
     if label is Label.FIX and context.role not in {Role.ACTIONS, Role.FIXED, Role.FINDINGS}:
@@ -447,7 +479,15 @@ def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # 
             return Verdict.OPEN
     if item.text.startswith("~~") and item.text.rstrip().endswith("~~"):
         return Verdict.DONE
-    nested = next((value for child in item.children for name, value in [label_and_value(child.text)] if name is Label.STATUS), "")
+    nested = next(
+        (
+            value
+            for child in item.children
+            for name, value in [label_and_value(child.text)]
+            if name is Label.STATUS
+        ),
+        "",
+    )
     if nested:
         found = status_of(nested)
         if found is not None:
@@ -509,11 +549,16 @@ def _is_group(item: Item, text: str, context: _Context) -> bool:
     if context.role is Role.ACTIONS and is_action(bare):
         return False
     signed = sum(
-        sign_of(child.text) is not None or severity_in(child.text, is_free=True) is not None for child in children
+        sign_of(child.text) is not None or severity_in(child.text, is_free=True) is not None
+        for child in children
     )
     if signed:
         return True
-    is_short = len(bare.split()) <= _CATEGORY_WORDS and not has_strong_problem(bare) and not severity_in(bare, is_free=True)
+    is_short = (
+        len(bare.split()) <= _CATEGORY_WORDS
+        and not has_strong_problem(bare)
+        and not severity_in(bare, is_free=True)
+    )
     if not is_short:
         return False
     return any(has_problem(child.text) or is_action(child.text) or child.children for child in children)
@@ -619,7 +664,9 @@ def _mention(
     )
 
 
-_LEAD: Final = re.compile(r"^(?:\d+[.)]\s*)?[^\w*_`]{0,4}(?:\*\*|__)(.{3,120}?)(?:\*\*|__)\s*(?:[:–—-]\s*)?(.*)$")
+_LEAD: Final = re.compile(
+    r"^(?:\d+[.)]\s*)?[^\w*_`]{0,4}(?:\*\*|__)(.{3,120}?)(?:\*\*|__)\s*(?:[:–—-]\s*)?(.*)$"
+)
 
 
 def _lead(bare: str, raw: str) -> str:
@@ -630,14 +677,24 @@ def _lead(bare: str, raw: str) -> str:
         lead = without_signs(without_number(plain(found[1]))).strip(" :.-–—")
         rest = without_signs(plain(found[2]))
         is_telling = len(lead.split()) > 1 or not rest
-        if is_telling and not is_role_only(lead) and label_of(lead) is None and status_of(lead) is not Verdict.DONE:
+        if (
+            is_telling
+            and not is_role_only(lead)
+            and label_of(lead) is None
+            and status_of(lead) is not Verdict.DONE
+        ):
             _, named = id_of(lead)
             lead = named or lead
             return lead if len(lead.split()) > 2 or not rest else f"{lead}: {rest}"  # noqa: PLR2004 - too short alone
     text = _NEXT.sub("", text) if ":" in text[:14] else text
     text = re.sub(r"^[\[(][^\[\]()]{2,20}[\])]\s*[:–—-]?\s*", "", text) or text
     head, colon, rest = text.partition(":")
-    if colon and rest.strip() and (severity_in(head) or status_of(head) or label_of(head)) and len(head.split()) < 3:  # noqa: PLR2004 - a tag
+    if (
+        colon
+        and rest.strip()
+        and (severity_in(head) or status_of(head) or label_of(head))
+        and len(head.split()) < 3
+    ):  # noqa: PLR2004 - a tag
         text = rest.strip()
     return _SENTENCE.split(text.strip())[0].rstrip(".:")
 

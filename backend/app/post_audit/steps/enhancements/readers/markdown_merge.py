@@ -14,7 +14,13 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
 from app.post_audit.steps.enhancements.readers.markdown_items import Mention
-from app.post_audit.steps.enhancements.readers.markdown_words import Role, Verdict, core_of, is_action, tokens_of
+from app.post_audit.steps.enhancements.readers.markdown_words import (
+    Role,
+    Verdict,
+    core_of,
+    is_action,
+    tokens_of,
+)
 
 __all__ = ["Group", "grouped"]
 
@@ -44,7 +50,9 @@ class Group:
 
     def _learn(self, mention: Mention) -> None:
         self.keys.append(tokens_of(mention.title))
-        self.known |= tokens_of(f"{mention.title} {mention.context} {mention.location.replace('/', ' ')} {mention.about[:600]}")
+        self.known |= tokens_of(
+            f"{mention.title} {mention.context} {mention.location.replace('/', ' ')} {mention.about[:600]}"
+        )
 
     @classmethod
     def of(cls, mention: Mention) -> Group:
@@ -88,7 +96,12 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
         if group is None:
             group = _match(mention, groups)
         is_settled = mention.role is Role.ACTIONS and mention.status is Verdict.DONE
-        if group is None and groups and not is_settled and (repeating[mention.container] or mention.role in {Role.ACTIONS, Role.FIXED}):
+        if (
+            group is None
+            and groups
+            and not is_settled
+            and (repeating[mention.container] or mention.role in {Role.ACTIONS, Role.FIXED})
+        ):
             group = _covered(mention, groups)
         if group is None:
             group = Group.of(mention)
@@ -143,7 +156,12 @@ def _may_be_same(mention: Mention, other: Mention) -> bool:
 
 def _same_place(one: str, other: str) -> bool:
     one, other = one.strip("./ ").casefold(), other.strip("./ ").casefold()
-    return one == other or one.endswith("/" + other) or other.endswith("/" + one) or one.split(":")[0] == other.split(":")[0]
+    return (
+        one == other
+        or one.endswith("/" + other)
+        or other.endswith("/" + one)
+        or one.split(":")[0] == other.split(":")[0]
+    )
 
 
 def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
@@ -156,7 +174,12 @@ def _match(mention: Mention, groups: Sequence[Group]) -> Group | None:
     best, closest = 0.0, None
     place = mention.location and mention.title.startswith(mention.location)
     for group in groups:
-        if place and group.location and _same_place(group.location, mention.location) and _may_be(mention, group):
+        if (
+            place
+            and group.location
+            and _same_place(group.location, mention.location)
+            and _may_be(mention, group)
+        ):
             return group
         if words.isdisjoint(group.known):
             continue
@@ -206,8 +229,15 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
         bare = rest
         whole = core_of(tokens_of(bare)) or whole
     found = None
-    if len(mention.parts) > 1 and all(any(_same_place(place, m.location) for g in known for m in g.mentions if m.location) for place in mention.parts):
-        return next(g for g in known if any(m.location and _same_place(mention.parts[0], m.location) for m in g.mentions))
+    if len(mention.parts) > 1 and all(
+        any(_same_place(place, m.location) for g in known for m in g.mentions if m.location)
+        for place in mention.parts
+    ):
+        return next(
+            g
+            for g in known
+            if any(m.location and _same_place(mention.parts[0], m.location) for m in g.mentions)
+        )
     parts = [tokens for part in _PARTS.split(bare) if (tokens := tokens_of(part))]
     for tokens in parts if len(parts) > 1 else [tokens_of(bare) or whole]:
         group = next((group for group in known if _covers(group, tokens)), None)
@@ -236,7 +266,9 @@ def _covers(group: Group, full: frozenset[str]) -> bool:
     if any(len(key) > 1 and key <= full and len(full) <= len(key) * 3 for key in group.keys):
         return True
     if len(tokens) == 1:
-        return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(group.first.context)  # noqa: PLR2004 - a name of two words
+        return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(
+            group.first.context
+        )  # noqa: PLR2004 - a name of two words
     if any(len(key) > 1 and key <= tokens and len(tokens) <= len(key) * 3 for key in group.keys):
         return True
     if len(tokens & group.known) >= max(2, len(tokens) * 0.8) and any(tokens & key for key in group.keys):

@@ -24,10 +24,16 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
 __all__ = ["TableFinding", "rows_of"]
 
 _NUMERIC: Final = re.compile(r"^[\s\d.,%/+:x×~<>≤≥()–—-]*$")
-_TOTAL: Final = re.compile(r"^(total|sum|overall|gesamt|summe|totales?|totaux|totale|totaal|कुल)\b", re.IGNORECASE)
-_DONE_HEADER: Final = re.compile(r"(fixed|resolved|done|closed|behoben|erledigt|corregid|resuelt|corrigé|résolu|retest)", re.IGNORECASE)
+_TOTAL: Final = re.compile(
+    r"^(total|sum|overall|gesamt|summe|totales?|totaux|totale|totaal|कुल)\b", re.IGNORECASE
+)
+_DONE_HEADER: Final = re.compile(
+    r"(fixed|resolved|done|closed|behoben|erledigt|corregid|resuelt|corrigé|résolu|retest)", re.IGNORECASE
+)
 _TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION)
-_DESCRIBING: Final = re.compile(r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE)
+_DESCRIBING: Final = re.compile(
+    r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +62,9 @@ def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
         {Label.SEVERITY, Label.PRIORITY, Label.PROBLEM, Label.ACTION} & set(named)
     )
     if not is_telling and not (Label.ID in named and Label.DETAIL in named):
-        many = len(table.rows) > 12 or not any(has_problem(plain(cell)) for row in table.rows for cell in row.cells)  # noqa: PLR2004 - a list of things, not of findings
+        many = len(table.rows) > 12 or not any(
+            has_problem(plain(cell)) for row in table.rows for cell in row.cells
+        )  # noqa: PLR2004 - a list of things, not of findings
         if many or role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}:
             return None
     title = _title_column(table.header, labels, status)
@@ -73,7 +81,14 @@ def _column(name: str) -> Label | None:
     label = label_of(plain(name))
     if label is None:
         words = [label_of(word) for word in re.split(r"[\s/&]+", without_signs(plain(name)))]
-        label = next((found for found in words if found in {Label.STATUS, Label.SEVERITY, Label.PRIORITY, Label.COUNT}), None)
+        label = next(
+            (
+                found
+                for found in words
+                if found in {Label.STATUS, Label.SEVERITY, Label.PRIORITY, Label.COUNT}
+            ),
+            None,
+        )
         label = label or next((found for found in words if found in {Label.PROBLEM, Label.ACTION}), None)
     return label
 
@@ -97,7 +112,9 @@ def _status_column(table: Table, labels: list[Label | None]) -> int | None:
     """Find the column of states: by its name, else by signs in most of its cells."""
     named = [place for place, label in enumerate(labels) if label is Label.STATUS]
     if named:
-        return named[-1] if len(named) > 1 and _DONE_HEADER.search(plain(table.header[named[-1]])) else named[0]
+        return (
+            named[-1] if len(named) > 1 and _DONE_HEADER.search(plain(table.header[named[-1]])) else named[0]
+        )
     best = None
     for place, label in enumerate(labels):
         if label not in {None, Label.FIX}:
@@ -137,7 +154,11 @@ def _row(  # noqa: C901, PLR0911, PLR0913 - the parts of a table
     for place, label in enumerate(labels):
         if label is not None and place != status and place < len(cells) and label not in by:
             by[label] = cells[place]
-    name = without_signs(without_number(cells[title])) if not re.fullmatch(r"[\d.]+\s+\S.*", cells[title]) else without_signs(cells[title])
+    name = (
+        without_signs(without_number(cells[title]))
+        if not re.fullmatch(r"[\d.]+\s+\S.*", cells[title])
+        else without_signs(cells[title])
+    )
     if len(name) < 2 or _TOTAL.match(name):  # noqa: PLR2004 - a dash
         return None
     if severity_in(name) and len(name.split()) < 3 and severity_in(name) == severity_in(cells[0]):  # noqa: PLR2004 - a level's name
@@ -145,9 +166,16 @@ def _row(  # noqa: C901, PLR0911, PLR0913 - the parts of a table
     verdict = None
     if status is not None:
         verdict = status_of(cells[status])
-        if verdict is Verdict.GOOD and (_DONE_HEADER.search(plain(header[status])) or role in {Role.ACTIONS, Role.FIXED}):
+        if verdict is Verdict.GOOD and (
+            _DONE_HEADER.search(plain(header[status])) or role in {Role.ACTIONS, Role.FIXED}
+        ):
             verdict = Verdict.DONE
-        if verdict is None and cells[status] and not severity_in(cells[status]) and role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}:
+        if (
+            verdict is None
+            and cells[status]
+            and not severity_in(cells[status])
+            and role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}
+        ):
             return None
     if verdict in {Verdict.GOOD, Verdict.NONE} or (role is Role.GOOD and verdict is None):
         return None
@@ -155,7 +183,12 @@ def _row(  # noqa: C901, PLR0911, PLR0913 - the parts of a table
     priority = severity_in(by.get(Label.PRIORITY, ""))
     if severity is None and status is not None:
         severity = severity_in(cells[status]) if verdict is None else None
-    if verdict is None and severity is None and priority is None and role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}:
+    if (
+        verdict is None
+        and severity is None
+        and priority is None
+        and role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}
+    ):
         if Label.PROBLEM not in by and Label.ACTION not in by:
             return None
         if not by.get(Label.PROBLEM, by.get(Label.ACTION, "")):
@@ -185,6 +218,11 @@ def _titled(name: str, cells: list[str], labels: list[Label | None], status: int
     if labels[title] is Label.PROBLEM or has_problem(name) or len(name.split()) > 6:  # noqa: PLR2004 - it says it itself
         return name
     for place, label in enumerate(labels):
-        if place not in {status, title} and label is Label.DETAIL and has_problem(cells[place]) and role_of(cells[place]) is None:
+        if (
+            place not in {status, title}
+            and label is Label.DETAIL
+            and has_problem(cells[place])
+            and role_of(cells[place]) is None
+        ):
             return f"{name}: {cells[place]}"
     return name

@@ -306,7 +306,8 @@ def _known(rule: dict[str, Any], run: _Run) -> _Known:
             level=text(at(rule, "defaultConfiguration", "level")),
             tags=tags,
             name=text(rule.get("name")),
-            is_secure=at(rule, "properties", "security-severity") is not None or _CWE.search(tags) is not None,
+            is_secure=at(rule, "properties", "security-severity") is not None
+            or _CWE.search(tags) is not None,
         )
         run.known[id(rule)] = found
     return found

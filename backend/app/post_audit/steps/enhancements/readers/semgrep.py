@@ -81,7 +81,9 @@ def _finding(result: dict[str, Any]) -> Finding:
         location=place,
         rule=rule,
         line=whole(at(result, "start", "line")),
-        uid=f"semgrep {rule} {normal_place(place)} {fingerprint}" if fingerprint and fingerprint != _NO_FINGERPRINT else "",
+        uid=f"semgrep {rule} {normal_place(place)} {fingerprint}"
+        if fingerprint and fingerprint != _NO_FINGERPRINT
+        else "",
         code=_code(text(at(extra, "lines"))),
     )
 

@@ -48,7 +48,9 @@ _MOST_ELEMENTS: Final = 600_000
 def _detect(head: Head) -> int:
     if head.looks_like_json:
         paths = head.paths
-        return _SURE if ("@programName",) in paths or (("site",) in paths and (*_SITE, "alerts") in paths) else 0
+        return (
+            _SURE if ("@programName",) in paths or (("site",) in paths and (*_SITE, "alerts") in paths) else 0
+        )
     return _SURE if head.text.lstrip()[:1] == "<" and _ROOT.search(head.text[:20_000]) else 0
 
 
@@ -86,7 +88,9 @@ def _read_json(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
 
 def _of_json(alert: dict[str, Any], site: str) -> Finding:
     places = [text(place.get("uri")) for place in items(alert.get("instances")) if isinstance(place, dict)]
-    return _finding({key: text(value) for key, value in alert.items()}, site, [place for place in places if place])
+    return _finding(
+        {key: text(value) for key, value in alert.items()}, site, [place for place in places if place]
+    )
 
 
 def _read_xml(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
@@ -135,7 +139,8 @@ def _read_xml(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
         ) from error
     except (ParseError, ValueError, LookupError) as error:
         raise InputError(
-            f"{notes.name} is no valid XML: {str(error)[:120]}.", cure="Make the report again and import all of it."
+            f"{notes.name} is no valid XML: {str(error)[:120]}.",
+            cure="Make the report again and import all of it.",
         ) from error
     notes.target = next(iter(sites)) if len(sites) == 1 else ""
     if not sites:
