@@ -3,7 +3,8 @@
     python bench/enhancements_reports.py [--json] [--findings 100000]
 
 Each report is made in a folder for temporary files and read in a process of its own, whose largest resident size is
-told; the rate is per second that the processor was busy with it, so that a shared machine tells the same. "read" is the reader alone, one finding after another; "parse" is all of it: the scan, the reader, and what
+told; the rate is per second that the processor was busy with it, so that a shared machine tells the same. "read" is
+the reader alone, one finding after another; "parse" is all of it: the scan, the reader, and what
 `parse_files` keeps for the import. `write_sarif` and `write_csv` are for other benches too.
 """
 
@@ -39,7 +40,7 @@ WORDS = (
 
 def entries(findings: int, seed: int = 1) -> Iterator[tuple[str, str, str, int, str]]:
     """Yield (rule, level, file, line, message) of as many different findings."""
-    chosen = random.Random(seed)  # noqa: S311 - invented reports, not secrets
+    chosen = random.Random(seed)
     for number in range(findings):
         rule = chosen.randrange(RULES)
         yield (
@@ -47,7 +48,8 @@ def entries(findings: int, seed: int = 1) -> Iterator[tuple[str, str, str, int, 
             LEVELS[rule % len(LEVELS)],
             f"src/module_{chosen.randrange(FILES) % 97}/file_{chosen.randrange(FILES):05d}.ts",
             number % 3_000 + 1,
-            f"{WORDS[rule % len(WORDS)]} in function {number}: the value of parameter {number % 17} reaches line {number}",
+            f"{WORDS[rule % len(WORDS)]} in function {number}: the value of parameter {number % 17} reaches line "
+            f"{number}",
         )
 
 
@@ -140,7 +142,7 @@ def main(arguments: list[str]) -> int:
             path = Path(folder) / name
             write(path, findings)
             for kind in ("read", "parse"):
-                done = subprocess.run(  # noqa: S603 - this program again
+                done = subprocess.run(
                     [sys.executable, __file__, "--measure", str(path), kind],
                     check=True,
                     capture_output=True,
@@ -160,7 +162,8 @@ def main(arguments: list[str]) -> int:
     for figure in figures:
         print(
             f"{figure['report']:13} {figure['kind']:6} {figure['mb']:6.1f} MB {figure['findings']:7} findings "
-            f"{figure['seconds']:7.2f} s ({figure['busy_seconds']:.2f} busy) {figure['findings_per_second']:7}/s {figure['resident_mb']:7.1f} MB resident"
+            f"{figure['seconds']:7.2f} s ({figure['busy_seconds']:.2f} busy) "
+            f"{figure['findings_per_second']:7}/s {figure['resident_mb']:7.1f} MB resident"
         )
     return 0
 

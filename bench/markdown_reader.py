@@ -168,8 +168,8 @@ def main(arguments: list[str]) -> int:
         for report, score in ours:
             others = sum((s for r, s in ours if r != report), Score())
             print(
-                f"  {report.name[:44]:44} {score.precision:6.3f} {score.recall:6.3f} {score.f1:6.3f} {score.states:6.3f}   "
-                f"rest {others.f1:.3f}"
+                f"  {report.name[:44]:44} {score.precision:6.3f} {score.recall:6.3f} {score.f1:6.3f} "
+                f"{score.states:6.3f}   rest {others.f1:.3f}"
             )
             if show:
                 print("\n".join(score.details))

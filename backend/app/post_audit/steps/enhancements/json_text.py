@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # there since Python 3.0, and not in the stubs
 from typing import Any, BinaryIO, Final, NoReturn
 
 __all__ = ["BEGINS", "JsonText"]
@@ -42,7 +42,7 @@ class JsonText:
         self._is_all = False
         # where the last attempt to read a whole value met the end of what is in memory
         self._is_beyond = False
-        self._scan = json.JSONDecoder(parse_constant=_refuse).scan_once
+        self._scan = json.JSONDecoder(parse_constant=_refuse).scan_once  # type: ignore[attr-defined]  # as above
 
     def whole(self) -> tuple[Any, str, int, int] | None:
         """Read the list or object that begins here: (value, text, begin, end).
@@ -60,7 +60,7 @@ class JsonText:
         self._place = end
         return value, self._text, begin, end
 
-    def events(self) -> Iterator[tuple[str, Any]]:  # noqa: C901, PLR0912, PLR0915 - the grammar of JSON, in one place
+    def events(self) -> Iterator[tuple[str, Any]]:  # noqa: C901, PLR0912 - the grammar of JSON, in one place
         """Tell of the text: (event, value) with the events of ijson, and `BEGINS` before each list and object."""
         lists: list[bool] = []
         after = False
@@ -142,7 +142,7 @@ class JsonText:
                 self._fill()
                 continue
             self._place = end
-            return value
+            return str(value)
 
     def _ends_inside(self) -> bool:
         """Whether the string ends within what is in memory, so that reading on cannot mend it."""

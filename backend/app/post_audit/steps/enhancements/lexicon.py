@@ -133,8 +133,8 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
         "secrets": "secret|hard|credential|password|key|token|gitleaks|cwe",
         "accessibility": "accessib|a11y|aria|wcag|alt text|screen reader|contrast",
         "dependencies": "node_modules|package|dependenc|ghsa|cve|requirements",
-        "security": "secur|vulnerab|injection|xss|csrf|ssrf|cwe|owasp|crypt|random number|sanitiz|auth|permission|tls|ssl|"
-        "cookie|traversal|taint|deserial",
+        "security": "secur|vulnerab|injection|xss|csrf|ssrf|cwe|owasp|crypt|random number|sanitiz|auth|"
+        "permission|tls|ssl|cookie|traversal|taint|deserial",
         "performance": "performance|slow|latency|bundle|lcp|cls|web vital|memory leak|n+1|cach",
         "seo": "seo|meta description|sitemap|robots|canonical|crawl",
         "database": "database|sql|migration|schema|prisma|postgres|index",

@@ -38,8 +38,8 @@ def open_reports(path: Path, policy: EnhancementsPolicy) -> Iterator[ReportFile]
     Each is open until the next is asked for. Hidden files of a folder are left out.
     """
     if path.is_dir():
-        for file in _files(path):
-            with open_report(file, policy) as report:
+        for inside in _files(path):
+            with open_report(inside, policy) as report:
                 yield report
         return
     if is_archive(path):

@@ -31,6 +31,7 @@ __all__ = ["READER"]
 _SURE: Final = 40
 _GUESS: Final = 5
 _LONGEST: Final = 500_000
+_VERDICT_WORDS: Final = 3
 _MOST_LINES: Final = 15_000
 _MOST_MENTIONS: Final = 800
 """Each is compared with those before it: 800 take a second at worst. The longest of 40 reports has 120."""
@@ -102,13 +103,10 @@ def _is_settled(root: Section) -> bool:
     for section in root.walk():
         title = plain(section.title)
         head, colon, tail = title.partition(":")
-        if section.level in {1, 2} and colon and role_of(head) in {None, Role.NOISE}:
-            if (
-                status_of(tail) is Verdict.DONE
-                and sign_of(title) is not Verdict.OPEN
-                and len(tail.split()) < 4
-            ):  # noqa: PLR2004 - a verdict
-                return True
+        is_verdict = bool(colon) and len(tail.split()) <= _VERDICT_WORDS and status_of(tail) is Verdict.DONE
+        is_whole = section.level in {1, 2} and role_of(head) in {None, Role.NOISE}
+        if is_verdict and is_whole and sign_of(title) is not Verdict.OPEN:
+            return True
     return False
 
 

@@ -22,7 +22,7 @@ __all__ = ["Block", "Item", "Listing", "Paragraph", "Row", "Section", "Table", "
 _PSEUDO_LEVEL: Final = 7
 """The level of a line in bold letters that stands where a heading could."""
 _LONGEST_PSEUDO: Final = 120
-_LONGEST_LINE: Final = 2_000
+_LONGEST_LINE: Final = 1_000
 """Letters of one line that are looked at; what a person writes beyond is no title and no state."""
 
 _BOX: Final = re.compile(r"^\[([ xX~\-/✓✔✗✘!>]?)\]\s+")
@@ -173,7 +173,7 @@ class _Builder:
         for position, token in enumerate(tokens):
             self._take(token, tokens[position + 1] if position + 1 < len(tokens) else None)
 
-    def _take(self, token: Token, following: Token | None) -> None:
+    def _take(self, token: Token, following: Token | None) -> None:  # noqa: C901, PLR0912 - one case after another
         line = token.map[0] + 1 if token.map else 0
         match token.type:
             case "heading_open":

@@ -39,39 +39,50 @@ __all__ = [
 ]
 
 _NUMBER: Final = re.compile(
-    r"^(?:\(?\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[A-Za-z][.)]|[ivxIVX]{1,5}[.)]|#\d{1,4}[.):]?|[०-९]+[.)])(?:\s+|(?=[A-Z*]))[:–—-]?\s*"
+    r"^(?:\(?\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[A-Za-z][.)]|[ivxIVX]{1,5}[.)]|#\d{1,4}[.):]?|[०-९]+[.)])(?:\s+|(?=[A-Z*]))[:–—-]?\s*"  # noqa: RUF001 - digits and colons of other scripts are meant
 )
 _NAMED_ID: Final = re.compile(
     r"^\W{0,3}(?P<word>finding|issue|vulnerability|vuln|problem|bug|observation|defect|recommendation|risk|gap|barrier|weakness|"
     r"concern|violation|item|befund|feststellung|mangel|schwachstelle|fehler|empfehlung|hallazgo|problema|vulnerabilidad|"
     r"constat|problème|vulnérabilité|anomalie|achado|vulnerabilidade|riscontro|bevinding|समस्या|कमी|त्रुटि|निष्कर्ष)"
-    r"(?:\s*#\s*|\s*(?:no\.?|nr\.?|n[°º]|number)\s*|\s+|-)(?P<id>[A-Za-z]{0,3}-?[\d०-९]{1,4}(?:\.\d{1,3})?|(?-i:[A-Z]))(?![\w])\s*[\])]?\s*[:.)–—-]*\s*",
+    r"(?:\s*#\s*|\s*(?:no\.?|nr\.?|n[°º]|number)\s*|\s+|-)(?P<id>[A-Za-z]{0,3}-?[\d०-९]{1,4}(?:\.\d{1,3})?|(?-i:[A-Z]))(?![\w])\s*[\])]?\s*[:.)–—-]*\s*",  # noqa: RUF001 - digits and colons of other scripts are meant
     re.IGNORECASE,
 )
 _CODED_ID: Final = re.compile(
-    r"^\W{0,3}[\[(]?(?P<id>[A-Z][A-Z0-9]{0,9}(?:[-_][A-Z0-9]{1,8}){0,2}[-_ ]?\d{1,4}(?:\.\d{1,2})?|\d{4}-\d{1,3})[\])]?(?=[\s:.)–—\]-]|$)\s*[:.)–—|-]*\s*"
+    r"^\W{0,3}[\[(]?(?P<id>[A-Z][A-Z0-9]{0,9}(?:[-_][A-Z0-9]{1,8}){0,2}[-_ ]?\d{1,4}(?:\.\d{1,2})?|\d{4}-\d{1,3})"
+    r"[\])]?(?=[\s:.)–—\]-]|$)\s*[:.)–—|-]*\s*"
 )
 _NO_ID: Final = re.compile(
-    r"^(HTTP|HTTPS|WCAG|RFC|SHA|TLS|SSL|ISO|UTF|MD|ES|H|IPV|IE|EC|S|OAUTH|PHP|CSS|AES|RSA|TOP|OWASP|AA|API|SOC|PCI|CWE|V|VERSION|WEEK|PHASE|DAY|Q|STEP|SPRINT|PART|LINE|ERC|ERC20|EIP|UDP|TCP|PORT|MVP|NODE|PYTHON|WINDOWS|IOS|ANDROID|HTML|K|CIS|NIST|SP)[-_ ]?\d",
+    r"^(HTTP|HTTPS|WCAG|RFC|SHA|TLS|SSL|ISO|UTF|MD|ES|H|IPV|IE|EC|S|OAUTH|PHP|CSS|AES|RSA|TOP|OWASP|"
+    r"AA|API|SOC|PCI|CWE|V|VERSION|WEEK|PHASE|DAY|Q|STEP|SPRINT|PART|LINE|ERC|ERC20|EIP|"
+    r"UDP|TCP|PORT|MVP|NODE|PYTHON|WINDOWS|IOS|ANDROID|HTML|K|CIS|NIST|SP)[-_ ]?\d",
     re.IGNORECASE,
 )
 _LABELLED: Final = re.compile(
-    r"^[^\w*_\[]{0,4}(?:\*\*|__)?([^*_:|]{1,48}?)(?:\*\*|__)?\s*[:：](?:\*\*|__)?\s*(.*)$"
+    r"^[^\w*_\[]{0,4}(?:\*\*|__)?([^*_:|]{1,48}?)(?:\*\*|__)?\s*[:：](?:\*\*|__)?\s*(.*)$"  # noqa: RUF001 - digits and colons of other scripts are meant
 )
 _DASHED: Final = re.compile(r"^[^\w*_\[]{0,4}(?:\*\*|__)([^*_:|]{1,48}?)(?:\*\*|__)\s*[–—-]\s*(.*)$")
 _INLINE_LABEL: Final = re.compile(r"(?:\*\*|__)([^*_:|]{2,40}?)(?::(?:\*\*|__)|(?:\*\*|__)\s*:)\s*([^*|]+)")
 _CODE: Final = re.compile(r"`([^`\n]{1,200})`")
 _URL: Final = re.compile(r"https?://[^\s)>\]|`\"']{3,300}")
 _PATH: Final = re.compile(
-    r"(?<![\w.])(?:/[\w\[\].{}:*?=&%-]+(?:/[\w\[\].{}:*?=&%-]*)*|\.{1,2}/[\w@./\[\]-]+|[\w@.-]+(?:/[\w@.\[\]-]+)*/[\w@\[\]-]+\.\w{1,5}|[\w-]+\.(?:py|js|jsx|ts|tsx|sol|go|rs|"
+    r"(?<![\w.])(?:/[\w\[\].{}:*?=&%-]+(?:/[\w\[\].{}:*?=&%-]*)*|\.{1,2}/[\w@./\[\]-]+|"
+    r"[\w@.-]+(?:/[\w@.\[\]-]+)*/[\w@\[\]-]+\.\w{1,5}|[\w-]+\."
+    r"(?:py|js|jsx|ts|tsx|sol|go|rs|"
     r"java|rb|php|css|scss|html|vue|json|ya?ml|toml|sql|sh|cs|cpp|c|h|kt|swift|env|conf|md|xml))(?::\d+)?(?![\w])"
 )
 _HOURS: Final = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(?:[-–—to]+\s*(\d+(?:\.\d+)?)\s*)?(hours?|hrs?|h|stunden?|std|horas?|heures?|ore|uur|घंटे|days?|d|pd|tage?|días?|dias?|jours?|"
+    r"(\d+(?:\.\d+)?)\s*(?:[-–—to]+\s*(\d+(?:\.\d+)?)\s*)?(hours?|hrs?|h|stunden?|"
+    r"std|horas?|heures?|ore|uur|घंटे|days?|d|pd|tage?|días?|dias?|jours?|"
     r"giorni|dagen|दिन|weeks?|wochen?|semanas?|semaines?|सप्ताह|minutes?|mins?|minuten)(?![\w])",
     re.IGNORECASE,
 )
-_UNITS: Final = ((("hour", "hr", "h", "stund", "std", "hora", "heure", "ore", "uur", "घंटे"), 1.0), (("day", "d", "pd", "tag", "día", "dia", "jour", "giorn", "dage", "दिन"), 8.0), (("week", "woche", "seman", "semai", "सप्ताह"), 40.0), (("min",), 1 / 60))  # fmt: skip
+_UNITS: Final = (
+    (("hour", "hr", "h", "stund", "std", "hora", "heure", "ore", "uur", "घंटे"), 1.0),
+    (("day", "d", "pd", "tag", "día", "dia", "jour", "giorn", "dage", "दिन"), 8.0),
+    (("week", "woche", "seman", "semai", "सप्ताह"), 40.0),
+    (("min",), 1 / 60),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +125,7 @@ class Fields:
             self.fixes.append(value)
 
 
-def fields_of(section: Section) -> Fields:
+def fields_of(section: Section) -> Fields:  # noqa: C901, PLR0912 - one case after another
     """Collect the labels of a section: of its lines, list entries, tables of pairs and headings that are labels."""
     fields = Fields()
     for block in section.blocks:

@@ -56,8 +56,11 @@ __all__ = ["Mention", "mentions_of"]
 
 @dataclass(slots=True, kw_only=True)
 class Mention:
-    """A place of the report that speaks of a finding. `container` is the list, table or section that it is one of;
-    `about` is all that is said there. `status` is None where it is only implied."""
+    """A place of the report that speaks of a finding.
+
+    `container` is the list, table or section that it is one of; `about` is all that is said there. `status` is None
+    where it is only implied.
+    """
 
     title: str
     line: int
@@ -222,7 +225,7 @@ def _unit(section: Section, above: _Context) -> Mention | None:
     )
 
 
-def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
+def _is_unit(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one answer for each kind of evidence
     section: Section,
     above: _Context,
     title: str,
@@ -259,7 +262,7 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
     if own in _BAD and not _is_table_only(section):
         return True
     if above.role in {Role.FINDINGS, Role.FIXED}:
-        return not only_lists and not _is_table_only(section) or bool(fields.labels)
+        return (not only_lists and not _is_table_only(section)) or bool(fields.labels)
     if above.role is Role.ACTIONS:
         return not only_lists and not _is_table_only(section) and role_of(title) is None
     return (
@@ -270,7 +273,7 @@ def _is_unit(  # noqa: PLR0911, PLR0913 - one answer for each kind of evidence
     )
 
 
-def _unit_status(
+def _unit_status(  # noqa: PLR0911 - one case after another
     section: Section, above: _Context, fields: Fields, own: Verdict | None, title: str
 ) -> Verdict | None:
     """Read the state of a finding in a heading: its own field, its tag, what was done about it, its section's."""
@@ -338,7 +341,7 @@ def _introduced(context: _Context, intro: str) -> _Context:
     )
 
 
-def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Iterator[Mention]:
+def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Iterator[Mention]:  # noqa: C901, PLR0912 - one case after another
     if context.role is Role.NOISE or _is_metadata(block, context):
         return
     taken = False
@@ -395,8 +398,8 @@ def _is_metadata(block: Paragraph, context: _Context) -> bool:
     return (
         labelled > 1
         and (labelled == len(block.lines))
-        and (context.container == 0 or context.level < 2 or _is_footer(block))
-    )  # noqa: PLR2004 - below the report's own title
+        and (context.container == 0 or context.level < 2 or _is_footer(block))  # noqa: PLR2004 - a count of words or entries, said beside it
+    )
 
 
 def _is_footer(block: Paragraph) -> bool:
@@ -408,7 +411,7 @@ def _is_footer(block: Paragraph) -> bool:
 _LINE_LABEL: Final = re.compile(r"^[^\w*]{0,4}(?:\*\*|__)[^*_]{2,60}(?::(?:\*\*|__)|(?:\*\*|__)\s*:)")
 
 
-def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PLR0911, PLR0912 - one case after another
+def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PLR0911 - one case after another
     if context.role is Role.NOISE:
         return
     text, raw = plain(item.text), item.text
@@ -468,7 +471,7 @@ def _is_mention(item: Item, text: str, state: Verdict | None, context: _Context)
 _SEVERITY_TAG: Final = re.compile(r"^[\[(]?\w+(?: \w+)?(?:[\])]|\s[–—-]|:)|[\[(]\w+(?: \w+)?[\])]\s*\.?$")
 
 
-def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # noqa: C901, PLR0911 - as above
+def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # noqa: C901, PLR0911, PLR0912 - as above
     """Read the state of an entry: its box, its sign with the words behind it, a tag at its end, its section's."""
     if item.box is not None:
         if item.box in {"x", "✓", "✔"}:
@@ -509,10 +512,10 @@ def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # 
         return Verdict.DONE if lead is Verdict.DONE else Verdict.GOOD
     if tagged is Verdict.OPEN:
         return tagged
-    lead, _, rest = without_signs(text).partition(":")
-    if rest and len(lead.split()) < 3:  # noqa: PLR2004 - "Fixed: ...", "In progress: ..."
-        found = status_of(lead)
-        if found in _BAD and not label_of(lead):
+    label, _, rest = without_signs(text).partition(":")
+    if rest and len(label.split()) < 3:  # noqa: PLR2004 - "Fixed: ...", "In progress: ..."
+        found = status_of(label)
+        if found in _BAD and not label_of(label):
             return found
     return context.status
 
@@ -525,7 +528,7 @@ def _tail(text: str) -> str:
     return next((part for part in found.groups() if part), "") if found else ""
 
 
-def _is_group(item: Item, text: str, context: _Context) -> bool:
+def _is_group(item: Item, text: str, context: _Context) -> bool:  # noqa: C901, PLR0911 - one case after another
     """Whether an entry only names what the entries below it have in common."""
     children = item.children
     if not children:
@@ -615,7 +618,7 @@ def _table(section: Section, table: Table, context: _Context) -> Iterator[Mentio
         )
 
 
-def _mention(
+def _mention(  # noqa: PLR0913 - one case after another
     text: str,
     line: int,
     context: _Context,
@@ -693,8 +696,8 @@ def _lead(bare: str, raw: str) -> str:
         colon
         and rest.strip()
         and (severity_in(head) or status_of(head) or label_of(head))
-        and len(head.split()) < 3
-    ):  # noqa: PLR2004 - a tag
+        and len(head.split()) < 3  # noqa: PLR2004 - a count of words or entries, said beside it
+    ):
         text = rest.strip()
     return _SENTENCE.split(text.strip())[0].rstrip(".:")
 
@@ -721,10 +724,7 @@ def _about(section: Section) -> str:
 
 
 def _lines(section: Section) -> list[int]:
-    found = [section.line]
-    for block in section.all_blocks:
-        found.append(block.line)
-    return found
+    return [section.line, *(block.line for block in section.all_blocks)]
 
 
 def _number_of(title: str) -> str:

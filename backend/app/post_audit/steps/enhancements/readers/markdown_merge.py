@@ -209,7 +209,7 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     return 0.0
 
 
-def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:
+def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:  # noqa: PLR0911 - one case after another
     """Find a group that an action or fix only repeats: every part of it is known already."""
     bare = _BRACKETS.sub(" ", mention.title)
     known = [group for group in groups if group.mentions[0].container != mention.container]
@@ -266,9 +266,9 @@ def _covers(group: Group, full: frozenset[str]) -> bool:
     if any(len(key) > 1 and key <= full and len(full) <= len(key) * 3 for key in group.keys):
         return True
     if len(tokens) == 1:
-        return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(
+        return any(tokens <= key and len(core_of(key)) <= 2 for key in group.keys) or tokens <= tokens_of(  # noqa: PLR2004 - a count of words or entries, said beside it
             group.first.context
-        )  # noqa: PLR2004 - a name of two words
+        )
     if any(len(key) > 1 and key <= tokens and len(tokens) <= len(key) * 3 for key in group.keys):
         return True
     if len(tokens & group.known) >= max(2, len(tokens) * 0.8) and any(tokens & key for key in group.keys):

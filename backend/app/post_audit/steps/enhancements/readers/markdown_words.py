@@ -146,8 +146,10 @@ _PAST: Final = re.compile(
 )
 
 _TOLD_FIXED: Final = re.compile(
-    r"^\W*(?:this (?:was|has been|is now) |was |has been |since |already |now |meanwhile |it was |it has (?:since )?been )?(?:been )?"
-    r"(?:fixed|resolved|patched|corrected|remediated|behoben|erledigt|corregido|resuelto|solucionado|corrigé|résolu|corrigido|risolto|opgelost)(?!\w)"
+    r"^\W*(?:this (?:was|has been|is now) |was |has been |since |already |now |meanwhile |it was |"
+    r"it has (?:since )?been )?(?:been )?"
+    r"(?:fixed|resolved|patched|corrected|remediated|behoben|erledigt|corregido|resuelto|"
+    r"solucionado|corrigé|résolu|corrigido|risolto|opgelost)(?!\w)"
 )
 
 _TOKEN: Final = re.compile(r"[\w\u0900-\u097f]+")
@@ -229,7 +231,7 @@ def status_of(text: str) -> Verdict | None:
     return words or sign
 
 
-def _status_of_words(lowered: str) -> Verdict | None:
+def _status_of_words(lowered: str) -> Verdict | None:  # noqa: PLR0911 - one case after another
     if not lowered:
         return None
     if _NO_FINDING.search(lowered):
