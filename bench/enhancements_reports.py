@@ -48,8 +48,7 @@ def entries(findings: int, seed: int = 1) -> Iterator[tuple[str, str, str, int, 
             LEVELS[rule % len(LEVELS)],
             f"src/module_{chosen.randrange(FILES) % 97}/file_{chosen.randrange(FILES):05d}.ts",
             number % 3_000 + 1,
-            f"{WORDS[rule % len(WORDS)]} in function {number}: the value of parameter {number % 17} reaches line "
-            f"{number}",
+            f"{WORDS[rule % len(WORDS)]} in function {number}: parameter {number % 17} of it reaches line {number}",
         )
 
 

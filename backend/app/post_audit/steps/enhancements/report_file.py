@@ -130,7 +130,7 @@ class _AsUtf8(io.RawIOBase):
         if len(data.translate(None, _BINARY)) != len(data):
             raise InputError(
                 f"{self._name} is no text: it has a control character before byte {self._position}.",
-                cure="Give the report itself: JSON, XML, CSV, Markdown or text.",
+                cure="Give the report itself: JSON, XML, CSV, Markdown or text; unpack an archive first.",
             )
         return data
 
