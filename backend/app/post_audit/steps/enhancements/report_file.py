@@ -244,12 +244,6 @@ class _JsonScan:
         depths = self._depth + np.cumsum(steps)
         if not depths.size:
             return
-        self._opened += int(np.count_nonzero(steps > 0))
-        if self._opened > _MANY and self._opened * _LEAST_BYTES > self._position + int(marks[-1]):
-            raise InputError(
-                f"{self._name} is mostly empty brackets: {self._opened} before byte {self._position + int(marks[-1])}.",
-                cure="No report of a known tool is; look at what made it.",
-            )
         if depths.max() > self._policy.maximum_depth:
             place = self._position + int(marks[int(np.argmax(depths > self._policy.maximum_depth))])
             raise InputError(
@@ -261,6 +255,12 @@ class _JsonScan:
             raise InputError(
                 f"{self._name} closes a bracket at byte {place} that was never opened.",
                 cure="Make the report again and import all of it.",
+            )
+        self._opened += int(np.count_nonzero(steps > 0))
+        if self._opened > _MANY and self._opened * _LEAST_BYTES > self._position + int(marks[-1]):
+            raise InputError(
+                f"{self._name} is mostly empty brackets: {self._opened} before byte {self._position + int(marks[-1])}.",
+                cure="No report of a known tool is; look at what made it.",
             )
         self._depth = int(depths[-1])
 

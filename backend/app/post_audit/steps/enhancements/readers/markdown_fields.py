@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _NUMBER: Final = re.compile(
-    r"^(?:\(?\d{1,3}(?:\.\d{1,3}){0,4}[.)]?|[A-Za-z][.)]|[ivxIVX]{1,5}[.)]|#\d{1,4}[.):]?|[०-९]+[.)])(?:\s+|(?=[A-Z*]))[:–—-]?\s*"  # noqa: RUF001 - digits and colons of other scripts are meant
+    r"^(?:\(?\d{1,3}(?:\.\d{1,3}){1,4}[.)]?|\(?\d{1,3}(?:[.)]|\ufe0f?\u20e3)|[A-Za-z][.)]|[ivxIVX]{1,5}[.)]|#\d{1,4}[.):]?|[०-९]+[.)])(?:\s+|(?=[A-Z*]))[:–—-]?\s*"  # noqa: RUF001 - digits and colons of other scripts are meant
 )
 _NAMED_ID: Final = re.compile(
     r"^\W{0,3}(?P<word>finding|issue|vulnerability|vuln|problem|bug|observation|defect|recommendation|risk|gap|barrier|weakness|"
@@ -108,7 +108,7 @@ class Fields:
         shown = plain(value)
         if label is Label.STATUS:
             found = status_of(shown)
-            if found is Verdict.GOOD and "resol" in name.casefold() + shown.casefold():
+            if found is Verdict.GOOD and ("resol" in name.casefold() + shown.casefold() or "response" in name.casefold()):
                 found = Verdict.DONE
             # the better known state wins: "Result: fail", then "Status: fixed"
             if found is not None and (self.status is None or found is Verdict.DONE):
@@ -136,7 +136,7 @@ def fields_of(section: Section) -> Fields:  # noqa: C901, PLR0912 - one case aft
                 label, value = label_and_value(item.text)
                 if label is not None:
                     nested = " ".join(child.text for child in item.children)
-                    fields.take(label, value or nested)
+                    fields.take(label, value or nested, item.text)
         elif is_pair_table(block):
             for cells in (block.header, *(row.cells for row in block.rows)):
                 label = label_of(plain(cells[0]))
@@ -151,7 +151,7 @@ def fields_of(section: Section) -> Fields:  # noqa: C901, PLR0912 - one case aft
                 value = first.text
             elif isinstance(first, Listing) and first.items:
                 value = first.items[0].text
-            fields.take(label, value)
+            fields.take(label, value, child.title)
             if label not in {Label.STATUS, Label.SEVERITY}:
                 _nested(child, fields)
     return fields

@@ -361,6 +361,12 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
             taken = True
     if taken:
         return
+    told = [(line, found) for line, text in block.lines if (found := _told_line(plain(text)))]
+    if told and len(told) == len(block.lines):
+        for line, (state, rest) in told:
+            if state in _BAD:
+                yield _mention(rest, line, context, rest, status=state)
+        return
     text = plain(block.text)
     identifier, rest = id_of(without_number(text))
     state = _told_state(block)
@@ -379,6 +385,16 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
             and (has_problem(first) or is_action(first) or len(text.split()) <= _REMARK)
         ):
             yield _mention(text, block.line, context, block.text, status=state)
+
+
+_TOLD: Final = re.compile(r"^[\[(]?([A-Z]{2,8}|N/A)[\])]?[\s:–—-]{1,4}(\S.*)$")
+
+
+def _told_line(text: str) -> tuple[Verdict, str] | None:
+    """Read a line that begins with a state in capitals: "FAIL Port 22 is open"."""
+    found = _TOLD.match(text)
+    state = status_of(found[1]) if found else None
+    return (state, found[2]) if found and state is not None else None
 
 
 def _told_state(block: Paragraph) -> Verdict | None:

@@ -25,6 +25,7 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
 __all__ = ["Group", "grouped"]
 
 _PARTS: Final = re.compile(r"\s*(?:,|;|/|&|\+|\band\b|\bund\b|\by\b|\bet\b|\be\b|\ben\b|और)\s*")
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9-]*-\d+")
 _BRACKETS: Final = re.compile(r"\([^)]*\)")
 _ENOUGH: Final = 0.75
 _HALF: Final = 0.5
@@ -215,6 +216,9 @@ def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:  # noqa
     known = [group for group in groups if group.mentions[0].container != mention.container]
     if not known:
         return None
+    named = next((g for g in known for m in g.mentions if _CODE.fullmatch(m.identifier) and m.identifier in bare), None)
+    if named is not None:
+        return named
     if mention.role is Role.ACTIONS:
         bare = _without_verb(bare)
     whole = core_of(tokens_of(bare))
