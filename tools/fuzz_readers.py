@@ -19,10 +19,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "backend"))
 
-from tests.support.mutations import broken, seeds  # noqa: E402 - after the path
-
 from app.post_audit.errors import InputError  # noqa: E402 - after the path
 from app.post_audit.steps.enhancements.importing import parse_stream  # noqa: E402 - after the path
+from tests.support.mutations import broken, seeds  # noqa: E402 - after the path
 
 SLOWEST = 10.0
 """Seconds for one report of 60 kB at most."""
@@ -35,7 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else time.time_ns()
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - broken reports, not secrets
     reports = seeds()
     ends = time.monotonic() + arguments.minutes * 60
     read = refused = 0
@@ -51,14 +50,14 @@ def main() -> int:
             return _found(report, traceback.format_exc(), seed)
         if time.process_time() - begun > SLOWEST:
             return _found(report, f"took {time.process_time() - begun:.1f} s", seed)
-    print(f"{read + refused} reports: {read} read, {refused} refused, nothing else (seed {seed}).")
+    print(f"{read + refused} reports: {read} read, {refused} refused, nothing else (seed {seed}).")  # noqa: T201 - a command
     return 0
 
 
 def _found(report: bytes, what: str, seed: int) -> int:
     path = Path(f"fuzz-{seed}.report")
     path.write_bytes(report)
-    print(f"{what}\nThe report is in {path}.", file=sys.stderr)
+    print(f"{what}\nThe report is in {path}.", file=sys.stderr)  # noqa: T201 - a command
     return 1
 
 

@@ -49,7 +49,9 @@ _SMALL = {
                         "ruleId": "R",
                         "ruleIndex": 0,
                         "message": {"text": "m {0}", "arguments": ["a"]},
-                        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a.py", "index": 0}}}],
+                        "locations": [
+                            {"physicalLocation": {"artifactLocation": {"uri": "a.py", "index": 0}}}
+                        ],
                         "suppressions": [{"status": "accepted"}],
                     }
                 ],
@@ -59,7 +61,9 @@ _SMALL = {
     },
     "npm": {
         "auditReportVersion": 2,
-        "vulnerabilities": {"a": {"severity": "high", "via": [{"title": "t", "url": "u"}, "b"], "nodes": ["n"]}},
+        "vulnerabilities": {
+            "a": {"severity": "high", "via": [{"title": "t", "url": "u"}, "b"], "nodes": ["n"]}
+        },
         "metadata": {"vulnerabilities": {"total": 1}},
     },
     "zap": {
@@ -68,13 +72,15 @@ _SMALL = {
     },
     "findings": {"findings": [{"title": "t", "severity": "high", "file": "f", "line": 3, "cwe": 79}]},
 }
-_TEXTS = (
-    b"title,severity,file\nOne,high,a.py\n\"Two, too\",low,b.py\n",
-    b"Getting links from: https://a.test/\n\xe2\x94\x9c\xe2\x94\x80BROKEN\xe2\x94\x80 https://a.test/x (HTTP_404)\n"
-    b"Finished! 1 links found. 0 excluded. 1 broken.\n",
+_TABLE = b'title,severity,file\nOne,high,a.py\n"Two, too",low,b.py\n'
+_LINKS = (
+    "Getting links from: https://a.test/\n├─BROKEN─ https://a.test/x (HTTP_404)\n"
+    "Finished! 1 links found. 0 excluded. 1 broken.\n"
+).encode()
+_XML = (
     b'<?xml version="1.0"?><OWASPZAPReport><site name="https://a.test"><alerts><alertitem><pluginid>1</pluginid>'
     b"<name>n</name><riskcode>3</riskcode><instances><instance><uri>u</uri></instance></instances></alertitem></alerts>"
-    b"</site></OWASPZAPReport>",
+    b"</site></OWASPZAPReport>"
 )
 
 
@@ -82,7 +88,7 @@ def seeds() -> list[bytes]:
     """Give reports of every format, the larger ones cut short."""
     files = [*sorted((_DATA / "reports").glob("*.json")), *sorted((_DATA / "markdown").glob("*.md"))]
     written = [json.dumps(report).encode() for report in _SMALL.values()]
-    return [*written, *_TEXTS, *(file.read_bytes()[:20_000] for file in files)]
+    return [*written, _TABLE, _LINKS, _XML, *(file.read_bytes()[:20_000] for file in files)]
 
 
 def broken(report: bytes, chance: random.Random) -> bytes:

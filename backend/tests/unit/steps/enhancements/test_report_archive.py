@@ -24,9 +24,14 @@ def zipped(path: Path, *members: tuple[str, str], method: int = zipfile.ZIP_DEFL
 
 def test_each_report_of_a_zip_file_is_read(tmp_path: Path) -> None:
     links = "Getting links from: https://a.test/\nFinished! 1 links found. 0 excluded. 0 broken.\n"
-    path = zipped(tmp_path / "a.zip", ("b/two.txt", links), ("one.json", REPORT), (".hidden", "x"), ("b/", ""))
+    path = zipped(
+        tmp_path / "a.zip", ("b/two.txt", links), ("one.json", REPORT), (".hidden", "x"), ("b/", "")
+    )
     audits = parse_files([path])
-    assert [(audit.name, audit.format) for audit in audits] == [("two.txt", "link_check"), ("one.json", "generic_json")]
+    assert [(audit.name, audit.format) for audit in audits] == [
+        ("two.txt", "link_check"),
+        ("one.json", "generic_json"),
+    ]
 
 
 def test_each_report_of_a_folder_is_read(tmp_path: Path) -> None:
@@ -49,7 +54,9 @@ def test_each_report_of_a_folder_is_read(tmp_path: Path) -> None:
         ([(".only", REPORT)], "no report in it"),
     ],
 )
-def test_what_a_bomb_or_a_trap_has_is_refused(tmp_path: Path, members: list[tuple[str, str]], why: str) -> None:
+def test_what_a_bomb_or_a_trap_has_is_refused(
+    tmp_path: Path, members: list[tuple[str, str]], why: str
+) -> None:
     with pytest.raises(InputError, match=why):
         parse_files([zipped(tmp_path / "a.zip", *members)])
 

@@ -76,7 +76,9 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
             case ("categories", str(category), "auditRefs", _):
                 name = text(at(value, "id"))
                 # an audit may count in two categories; the one that gives it most weight tells what it is about
-                weights[name] = max(weights.get(name, (-1.0, "")), (number(at(value, "weight")) or 0.0, category))
+                weights[name] = max(
+                    weights.get(name, (-1.0, "")), (number(at(value, "weight")) or 0.0, category)
+                )
             case _:
                 page = page or text(value)
     notes.target = page

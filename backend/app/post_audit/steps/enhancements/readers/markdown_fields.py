@@ -108,7 +108,9 @@ class Fields:
         shown = plain(value)
         if label is Label.STATUS:
             found = status_of(shown)
-            if found is Verdict.GOOD and ("resol" in name.casefold() + shown.casefold() or "response" in name.casefold()):
+            if found is Verdict.GOOD and (
+                "resol" in name.casefold() + shown.casefold() or "response" in name.casefold()
+            ):
                 found = Verdict.DONE
             # the better known state wins: "Result: fail", then "Status: fixed"
             if found is not None and (self.status is None or found is Verdict.DONE):
@@ -216,12 +218,12 @@ def without_number(text: str) -> str:
 @lru_cache(maxsize=8192)
 def id_of(title: str) -> tuple[str, str]:
     """Split an id off a title ("H-01: Reentrancy", "Issue 3 - ..."): (id, rest); ("", "") without one."""
-    named = _NAMED_ID.match(title)
-    if named and not title[named.end() :].startswith((".", "%")):
-        return f"{named['word'].casefold()} {named['id'].upper()}", title[named.end() :].strip()
     coded = _CODED_ID.match(title)
     if coded and (not _NO_ID.match(coded["id"]) or re.match(r"^\W{0,3}[\[(]?[HS]-\d", title)):
         return re.sub(r"[-_ ]+", "-", coded["id"]), title[coded.end() :].strip()
+    named = _NAMED_ID.match(title)
+    if named and not title[named.end() :].startswith((".", "%")):
+        return f"{named['word'].casefold()} {named['id'].upper()}", title[named.end() :].strip()
     return "", ""
 
 

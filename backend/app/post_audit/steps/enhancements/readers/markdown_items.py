@@ -180,7 +180,9 @@ def _is_tagged(title: str) -> bool:
 def _heading_severity(title: str) -> str | None:
     """Read a severity that a heading gives to all below it: "High priority", "Critical", "[Low] ..."."""
     bare = without_number(title)
-    return severity_in(bare, is_free=True) or (severity_in(bare) if is_role_only(bare) else None)
+    return severity_in(bare, is_free=True) or (
+        severity_in(f"[{bare}]", is_free=True) if is_role_only(bare) else None
+    )
 
 
 def _unit(section: Section, above: _Context) -> Mention | None:
@@ -240,7 +242,8 @@ def _is_unit(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one answer for each kin
         return False
     if section.level > 6 and not (fields.severity or fields.has_status):  # noqa: PLR2004 - six levels of headings
         return False
-    if role_of(title) is Role.NOISE and fields.status is None and not has_problem(title):
+    says_little = fields.status is None and fields.severity is None and fields.priority is None
+    if role_of(title) is Role.NOISE and says_little and not has_problem(title):
         return False
     if above.role is not Role.GOOD and (fields.severity or fields.priority) and not _is_table_only(section):
         return True
@@ -305,7 +308,10 @@ def _is_detail(section: Section) -> bool:
 
 def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
     intro = ""
-    has_lists = any(isinstance(block, Listing | Table) for block in section.blocks)
+    has_lists = any(
+        isinstance(block, Listing | Table) or (isinstance(block, Paragraph) and _is_numbered(block))
+        for block in section.blocks
+    )
     for position, block in enumerate(section.blocks):
         within = context
         if isinstance(block, Paragraph):
@@ -378,7 +384,7 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
         first = _SENTENCE.split(text)[0]
         if _COLON_LEAD.match(block.text) and not has_strong_problem(text):
             return
-        numbered = _ORDINAL.match(text) is not None or block.text.startswith("**")
+        numbered = _is_numbered(block)
         if numbered or (
             not has_lists
             and not _COUNTING.search(text.casefold())
@@ -395,6 +401,11 @@ def _told_line(text: str) -> tuple[Verdict, str] | None:
     found = _TOLD.match(text)
     state = status_of(found[1]) if found else None
     return (state, found[2]) if found and state is not None else None
+
+
+def _is_numbered(block: Paragraph) -> bool:
+    """Whether a paragraph is one of several that are told apart by numbers or words in bold letters."""
+    return _ORDINAL.match(plain(block.text)) is not None or block.text.startswith("**")
 
 
 def _told_state(block: Paragraph) -> Verdict | None:

@@ -210,13 +210,15 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     return 0.0
 
 
-def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:  # noqa: PLR0911 - one case after another
+def _covered(mention: Mention, groups: Sequence[Group]) -> Group | None:  # noqa: C901, PLR0911 - one case after another
     """Find a group that an action or fix only repeats: every part of it is known already."""
     bare = _BRACKETS.sub(" ", mention.title)
     known = [group for group in groups if group.mentions[0].container != mention.container]
     if not known:
         return None
-    named = next((g for g in known for m in g.mentions if _CODE.fullmatch(m.identifier) and m.identifier in bare), None)
+    named = next(
+        (g for g in known for m in g.mentions if _CODE.fullmatch(m.identifier) and m.identifier in bare), None
+    )
     if named is not None:
         return named
     if mention.role is Role.ACTIONS:

@@ -49,7 +49,8 @@ def test_boxes(read: Read) -> None:
 
 
 def test_severity_is_inherited_from_the_heading(read: Read) -> None:
-    text = "# Audit\n\n## Issues\n\n### High priority\n\n- Login fails\n- Search is slow\n\n### Low\n\n- Old logo\n"
+    high = "### High priority\n\n- Login fails\n- Search is slow\n\n"
+    text = f"# Audit\n\n## Issues\n\n{high}### Low\n\n- Old logo\n"
     assert states(read(text, "a.md")) == [(7, OPEN, "high"), (8, OPEN, "high"), (12, OPEN, "low")]
 
 
@@ -78,7 +79,8 @@ def test_a_guess_outside_of_every_section_about_findings_is_to_be_reviewed(read:
 
 
 def test_effort_is_taken_where_it_is_stated(read: Read) -> None:
-    text = "# Audit\n\n## Issues\n\n### 1. Slow page\n\n- **Severity:** High\n- **Effort:** 2-3 days\n- **File:** `src/a.py`\n"
+    fields = "- **Severity:** High\n- **Effort:** 2-3 days\n- **File:** `src/a.py`\n"
+    text = f"# Audit\n\n## Issues\n\n### 1. Slow page\n\n{fields}"
     (finding,) = read(text, "a.md").findings
     assert (finding.estimated_hours, finding.location, finding.severity) == (24.0, "src/a.py", "high")
 

@@ -34,8 +34,15 @@ def test_each_result_is_a_finding(name: str) -> None:
 
 def test_each_violation_of_axe_is_a_finding() -> None:
     audit, report = audit_of("axe")
-    assert [finding.rule for finding in audit.findings] == [violation["id"] for violation in report["violations"]]
-    assert Counter(finding.severity for finding in audit.findings) == {"critical": 5, "high": 6, "medium": 3, "low": 1}
+    assert [finding.rule for finding in audit.findings] == [
+        violation["id"] for violation in report["violations"]
+    ]
+    assert Counter(finding.severity for finding in audit.findings) == {
+        "critical": 5,
+        "high": 6,
+        "medium": 3,
+        "low": 1,
+    }
     assert sum(finding.occurrences for finding in audit.findings) == 25
     assert {finding.category for finding in audit.findings} == {"accessibility"}
 

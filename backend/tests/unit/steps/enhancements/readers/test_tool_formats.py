@@ -43,11 +43,20 @@ def test_semgrep(read: Read) -> None:
         "check_id": "rules.sql",
         "path": "a.py",
         "start": {"line": 3},
-        "extra": {"severity": "ERROR", "message": "SQL is put together. Bind it.", "fingerprint": "requires login"},
+        "extra": {
+            "severity": "ERROR",
+            "message": "SQL is put together. Bind it.",
+            "fingerprint": "requires login",
+        },
     }
     ignored = {**result, "path": "b.py", "extra": {**result["extra"], "is_ignored": True, "fingerprint": "f"}}  # type: ignore[dict-item]  # a mapping
     one, other = read({"results": [result, ignored], "errors": []}).findings
-    assert (one.title, one.severity, one.status, one.category) == ("SQL is put together", "high", "pending", "database")
+    assert (one.title, one.severity, one.status, one.category) == (
+        "SQL is put together",
+        "high",
+        "pending",
+        "database",
+    )
     assert (other.status, other.disposition) == ("cancelled", "false_positive")
     error = {"level": "error", "message": "rule timed out"}
     assert not read({"results": [result], "errors": [error]}).is_complete
@@ -75,7 +84,9 @@ def test_zap_says_the_same_in_both_forms(read: Read) -> None:
     assert as_json.findings == as_xml.findings
     (finding,) = as_xml.findings
     assert (finding.severity, finding.occurrences, finding.location) == ("low", 2, "https://a.test")
-    assert finding.description.startswith("A cookie has been set without the secure flag.\n\nAt https://a.test/x")
+    assert finding.description.startswith(
+        "A cookie has been set without the secure flag.\n\nAt https://a.test/x"
+    )
     assert as_xml.target == "https://a.test"
 
 
@@ -83,7 +94,10 @@ def test_zap_says_the_same_in_both_forms(read: Read) -> None:
     ("xml", "why"),
     [
         ('<!DOCTYPE x [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><OWASPZAPReport/>', "document type"),
-        ('<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hosts">]><OWASPZAPReport>&a;</OWASPZAPReport>', "document type"),
+        (
+            '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hosts">]><OWASPZAPReport>&a;</OWASPZAPReport>',
+            "document type",
+        ),
         (ZAP_XML[:-30], "no valid XML"),
         ("<OWASPZAPReport>" + "<a>" * 100, "nests deeper"),
         ("<OWASPZAPReport></OWASPZAPReport>", "no sites"),
@@ -95,10 +109,21 @@ def test_xml_that_is_no_report_is_refused(read: Read, xml: str, why: str) -> Non
 
 
 def test_axe_of_several_pages(read: Read) -> None:
-    violation = {"id": "image-alt", "impact": "serious", "help": "Images need text", "nodes": [{"target": ["img"]}]}
-    pages = [{"violations": [violation], "url": f"https://a.test/{number}", "testEngine": {"name": "axe"}} for number in (1, 2)]
+    violation = {
+        "id": "image-alt",
+        "impact": "serious",
+        "help": "Images need text",
+        "nodes": [{"target": ["img"]}],
+    }
+    pages = [
+        {"violations": [violation], "url": f"https://a.test/{number}", "testEngine": {"name": "axe"}}
+        for number in (1, 2)
+    ]
     audit = read(pages)
-    assert [(f.location, f.severity) for f in audit.findings] == [("https://a.test/1", "high"), ("https://a.test/2", "high")]
+    assert [(f.location, f.severity) for f in audit.findings] == [
+        ("https://a.test/1", "high"),
+        ("https://a.test/2", "high"),
+    ]
     assert audit.target == ""
 
 
@@ -106,7 +131,10 @@ def test_lighthouse_that_did_not_run(read: Read) -> None:
     report = {"lighthouseVersion": "12", "runtimeError": {"message": "no page"}, "audits": {}}
     with pytest.raises(InputError, match="no page"):
         read(report)
-    failing = {"x": {"score": None, "scoreDisplayMode": "error"}, "y": {"score": 0, "scoreDisplayMode": "binary", "title": "Y"}}
+    failing = {
+        "x": {"score": None, "scoreDisplayMode": "error"},
+        "y": {"score": 0, "scoreDisplayMode": "binary", "title": "Y"},
+    }
     audit = read({"lighthouseVersion": "12", "audits": failing})
     assert (len(audit.findings), audit.is_complete) == (1, False)
 
