@@ -369,9 +369,9 @@ def _paragraph(block: Paragraph, context: _Context, *, has_lists: bool) -> Itera
         return
     told = [(line, found) for line, text in block.lines if (found := _told_line(plain(text)))]
     if told and len(told) == len(block.lines):
-        for line, (state, rest) in told:
-            if state in _BAD:
-                yield _mention(rest, line, context, rest, status=state)
+        for line, (verdict, words) in told:
+            if verdict in _BAD:
+                yield _mention(words, line, context, words, status=verdict)
         return
     text = plain(block.text)
     identifier, rest = id_of(without_number(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,7 @@ import pytest
 
 from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.importing import ParsedAudit
-
-PROJECT = Path(__file__).resolve().parents[6]
-sys.path.append(str(PROJECT / "bench"))
-
-from markdown_reader import OURS, SHARED, Score, labelled, score_of  # noqa: E402 - after the path
+from tests.support.markdown_scores import OURS, SHARED, Score, labelled, score_of
 
 Read = Callable[..., ParsedAudit]
 OPEN, PARTIAL, DONE = "pending", "in_progress", "completed"
@@ -56,7 +51,8 @@ def test_severity_is_inherited_from_the_heading(read: Read) -> None:
 
 def test_a_summary_a_section_and_a_plan_tell_of_one_finding(read: Read) -> None:
     text = (
-        "# Audit\n\n## Findings\n\n| ID | Title | Severity |\n|---|---|---|\n| A-1 | Login has no rate limit | High |\n\n"
+        "# Audit\n\n## Findings\n\n| ID | Title | Severity |\n|---|---|---|\n"
+        "| A-1 | Login has no rate limit | High |\n\n"
         "## Details\n\n### A-1: Login has no rate limit\n\nTry it.\n\n**Status:** Fixed\n\n"
         "## Recommendations\n\n1. Add a rate limit to the login\n2. Write a runbook\n"
     )
