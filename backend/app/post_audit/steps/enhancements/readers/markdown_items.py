@@ -308,10 +308,7 @@ def _is_detail(section: Section) -> bool:
 
 def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
     intro = ""
-    has_lists = any(
-        isinstance(block, Listing | Table) or (isinstance(block, Paragraph) and _is_numbered(block))
-        for block in section.blocks
-    )
+    has_lists = any(not isinstance(block, Paragraph) or _is_numbered(block) for block in section.blocks)
     for position, block in enumerate(section.blocks):
         within = context
         if isinstance(block, Paragraph):

@@ -261,7 +261,7 @@ def severity_in(text: str, *, is_free: bool = False) -> str | None:
     score = _CVSS.search(text)
     if score:
         return severity_of_score(float(score[1]))
-    bare = without_signs(plain_marks(text)).casefold()
+    bare = without_signs(_plain_marks(text)).casefold()
     if not is_free:
         word = severity_of_word(bare)
         return word or _severity_of_words(bare)
@@ -280,7 +280,7 @@ def severity_in(text: str, *, is_free: bool = False) -> str | None:
 _LONGEST_TAG: Final = 3
 
 
-def plain_marks(text: str) -> str:
+def _plain_marks(text: str) -> str:
     """Take stars, ticks and underscores off the ends of words."""
     return re.sub(r"[*`_]+", "", text)
 
@@ -292,7 +292,7 @@ def _severity_of_words(lowered: str) -> str | None:
 @lru_cache(maxsize=8192)
 def label_of(text: str) -> Label | None:
     """Read the name of a column, or what stands before a colon; None for what is no label."""
-    bare = without_signs(plain_marks(text)).casefold().replace("\u2019", "'").strip(" .:?()-")
+    bare = without_signs(_plain_marks(text)).casefold().replace("\u2019", "'").strip(" .:?()-")
     bare = re.sub(r"\s*\([^)]*\)$", "", bare)
     return _LABEL_OF.get(bare)
 
