@@ -15,6 +15,7 @@ PROMISED: Final = [
     "clean",
     "docs",
     "format",
+    "fuzz",
     "help",
     "install",
     "lint",
@@ -25,7 +26,6 @@ PROMISED: Final = [
     "test",
     "test-all",
     "test-fast",
-    "fuzz",
 ]
 
 
