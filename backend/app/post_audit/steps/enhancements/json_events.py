@@ -30,7 +30,7 @@ ANY: Final = "*"
 LONGEST_NUMBER: Final = 500
 """Digits. Python converts at least 640 whatever its environment says; the longest of 40 real reports has 19."""
 
-_MOST_ENTRIES: Final = 400_000
+_MOST_ENTRIES: Final = 200_000
 """Values that one walk yields. 100,000 results come with at most as many rules and files; more of them would take
 seconds even where none is a finding."""
 

@@ -22,6 +22,12 @@ _CHUNK: Final = 262_144
 _AHEAD: Final = 65_536
 """Letters that are in memory when a value begins; most entries of real reports have below 10,000."""
 
+_ESCAPE: Final = 16
+"""Letters of the longest escape, two halves of a surrogate pair, and some."""
+_MOST_PIECES: Final = 600_000
+"""Pieces that are told one by one, which takes a second. Real reports have a few hundred: their entries are read
+whole."""
+
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _NUMBER: Final = re.compile(r"(-?(?:0|[1-9]\d*))(\.\d+)?([eE][-+]?\d+)?")
 _WORDS: Final = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
@@ -65,7 +71,7 @@ class JsonText:
         lists: list[bool] = []
         after = False
         fresh = False
-        while True:
+        for _ in range(_MOST_PIECES):
             letter = self._next()
             if after:
                 if not lists:
@@ -113,6 +119,7 @@ class JsonText:
                 yield "string", self._string()
             else:
                 yield self._scalar(letter)
+        self._wrong(f"over {_MOST_PIECES} values that belong to no entry")
 
     def _next(self) -> str:
         """Skip white space and give the letter that comes next; empty at the end."""
@@ -136,25 +143,15 @@ class JsonText:
         while True:
             try:
                 value, end = scanstring(self._text, self._place + 1, True)  # noqa: FBT003 - its only form
-            except ValueError:
-                if self._is_all or self._ends_inside():
+            except json.JSONDecodeError as error:
+                # cut off by the end of what is in memory, perhaps within an escape; anything else is wrong for good
+                is_cut = error.msg.startswith("Unterminated") or error.pos > len(self._text) - _ESCAPE
+                if self._is_all or not is_cut:
                     raise
                 self._fill()
                 continue
             self._place = end
             return str(value)
-
-    def _ends_inside(self) -> bool:
-        """Whether the string ends within what is in memory, so that reading on cannot mend it."""
-        place = self._place + 1
-        while (quote := self._text.find('"', place)) >= 0:
-            before = quote
-            while before > place and self._text[before - 1] == "\\":
-                before -= 1
-            if (quote - before) % 2 == 0:
-                return True
-            place = quote + 1
-        return False
 
     def _scalar(self, letter: str) -> tuple[str, Any]:
         """Read a number or one of the three words."""

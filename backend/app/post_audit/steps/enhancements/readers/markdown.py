@@ -38,8 +38,8 @@ _MOST_MENTIONS: Final = 800
 
 _HEADING: Final = re.compile(r"^ {0,3}#{1,6}\s+\S", re.MULTILINE)
 _UNDERLINED: Final = re.compile(r"^\S.*\n(?:={3,}|-{3,})\s*$", re.MULTILINE)
-_RULE: Final = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*\|", re.MULTILINE)
-_ENTRY: Final = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+\S", re.MULTILINE)
+_RULE: Final = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*\|", re.MULTILINE)
+_ENTRY: Final = re.compile(r"^[ \t]*(?:[-*+]|\d{1,3}[.)])\s+\S", re.MULTILINE)
 _COLUMNS: Final = re.compile(r"^[^\n#|`]*(?:\w[,;\t]\w[^\n]*){2,}$")
 
 _STATES: Final = {

@@ -30,6 +30,8 @@ _TOTAL: Final = re.compile(
 _DONE_HEADER: Final = re.compile(
     r"(fixed|resolved|done|closed|behoben|erledigt|corregid|resuelt|corrigé|résolu|retest)", re.IGNORECASE
 )
+_MOST_ROWS: Final = 1_000
+"""More than a report may have findings: they are counted, and the report is refused."""
 _TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION)
 _DESCRIBING: Final = re.compile(
     r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE
@@ -69,7 +71,7 @@ def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
             return None
     title = _title_column(table.header, labels, status)
     found = []
-    for row in table.rows:
+    for row in table.rows[:_MOST_ROWS]:
         cells = row.cells + [""] * (len(labels) - len(row.cells))
         finding = _row(Row(line=row.line, cells=cells), table.header, labels, status, title, role)
         if finding is not None:
