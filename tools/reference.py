@@ -11,6 +11,7 @@ Settings come from the fields of `Settings`, commands from the command line itse
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ from app.post_audit import errors
 from app.post_audit.cli.shared import app
 from app.post_audit.errors import BindingNeeded, PostAuditError, error_for_sqlstate
 from app.post_audit.settings import Settings, project_folder
+from app.post_audit.steps.enhancements import lexicon
+from app.post_audit.steps.enhancements.readers import all_readers
 
 __all__ = [
     "REFERENCE",
@@ -368,6 +371,19 @@ def _errors() -> str:
 # ---- all ----
 
 
+def _formats() -> str:
+    parts = [
+        _HEAD.format(source="the readers of backend/app/post_audit/steps/enhancements", title="Audit formats")
+        + "What `post-audit import` and `audit-inbox/` read; told by content, never by a file's name. A zip"
+        " file or a folder is read report by report.\n"
+    ]
+    for reader in all_readers():
+        told = inspect.cleandoc(sys.modules[reader.read.__module__].__doc__ or "")
+        parts.append(f"## {reader.title[:1].upper()}{reader.title[1:]}\n\nFormat `{reader.name}`. {told}\n")
+    parts.append(f"## Words\n\n{inspect.cleandoc(lexicon.__doc__ or '')}\n")
+    return "\n".join(parts)
+
+
 def documents() -> dict[str, str]:
     """The text of every file of the reference, by its name."""
     return {
@@ -375,6 +391,7 @@ def documents() -> dict[str, str]:
         "cli.md": _cli(),
         "sql-functions.md": _sql(),
         "errors.md": _errors(),
+        "audit-formats.md": _formats(),
     }
 
 

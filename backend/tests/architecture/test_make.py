@@ -15,6 +15,7 @@ PROMISED: Final = [
     "clean",
     "docs",
     "format",
+    "fuzz",
     "help",
     "install",
     "lint",

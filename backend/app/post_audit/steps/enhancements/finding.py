@@ -106,15 +106,20 @@ def make_finding(  # noqa: PLR0913 - one argument for each thing that a report m
 
 def clean(text: str, longest: int) -> str:
     """Take out what no database or terminal bears, and cut at `longest` characters."""
-    text = _CONTROL.sub("", text).strip()
+    text = (text if text.isprintable() else _CONTROL.sub("", text)).strip()
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def clean_line(text: str, longest: int) -> str:
     """Clean a text that is one line: white space of any kind and length is one space, accents are composed."""
     # Bounded before the slow work: a hostile title may have a million characters.
+    if not text:
+        return ""
     bounded = text[: longest * 4]
-    return clean(unicodedata.normalize("NFC", " ".join(_CONTROL.sub("", bounded).split())), longest)
+    if not bounded.isprintable():
+        bounded = _CONTROL.sub("", bounded)
+    line = " ".join(bounded.split())
+    return clean(line if line.isascii() else unicodedata.normalize("NFC", line), longest)
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:

@@ -18,6 +18,11 @@ from urllib.parse import unquote, urlsplit
 __all__ = ["fingerprint", "normal_place", "normal_words"]
 
 _VERSION = "1"
+_WORD = re.compile(r"\w+")
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_FILE_URL = re.compile(r"^file:/{0,2}(?=/)", re.IGNORECASE)
+_SLASHES = re.compile(r"/{2,}")
+_HERE = re.compile(r"^(?:\./)+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -33,7 +38,7 @@ def fingerprint(  # noqa: PLR0913 - one argument for each thing that stays
     if uid:
         parts = ("uid", uid)
     elif rule and not title:
-        parts = ("rule", rule, where, component, " ".join(code.split()))
+        parts = ("rule", rule, where, component, " ".join(code.split()) if code else "")
     else:
         parts = ("title", normal_words(title), where, component, rule)
     digest = sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
@@ -42,19 +47,17 @@ def fingerprint(  # noqa: PLR0913 - one argument for each thing that stays
 
 def normal_words(text: str) -> str:
     """Reduce a title to its words and numbers in lower case: no marks, no emoji, one space between."""
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    return " ".join(_WORD.findall(text.casefold()))
 
 
 @lru_cache(maxsize=4096)  # a file has many findings
 def normal_place(place: str) -> str:
     """Write a path or URL the one way: forward slashes, no `./`, no `file://`; host in lower case, no fragment."""
     text = place.strip().replace("\\", "/")
-    if re.match(r"https?://", text, re.IGNORECASE):
+    if _URL.match(text):
         return _normal_url(text)
-    text = re.sub(r"^file:/{0,2}(?=/)", "", text, flags=re.IGNORECASE)
-    text = unquote(text)
-    text = re.sub(r"/+", "/", text)
-    return re.sub(r"^(\./)+", "", text)
+    text = unquote(_FILE_URL.sub("", text))
+    return _HERE.sub("", _SLASHES.sub("/", text))
 
 
 def _normal_url(text: str) -> str:

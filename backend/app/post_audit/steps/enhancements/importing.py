@@ -19,10 +19,10 @@ from app.post_audit.steps.enhancements.json_events import walk
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.readers import reader_for
 from app.post_audit.steps.enhancements.readers.reader import Head, Note, Notes
+from app.post_audit.steps.enhancements.report_archive import open_reports
 from app.post_audit.steps.enhancements.report_file import (
     HEAD_BYTES,
     ReportFile,
-    open_report,
     report_of,
     scan_json,
 )
@@ -38,6 +38,10 @@ __all__ = [
     "parse_stream",
     "store_audit",
 ]
+
+
+_SAMPLE = 5_000
+"""Findings after which a report is judged by what it has shown: they take a fifth of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +103,7 @@ def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None)
     limits = policy or EnhancementsPolicy()
     parsed: list[ParsedAudit] = []
     for path in paths:
-        with open_report(path, limits) as report:
-            parsed.append(parse_report(report, limits))
+        parsed.extend(parse_report(report, limits) for report in open_reports(path, limits))
     return parsed
 
 
@@ -126,6 +129,8 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
     for finding in reader.read(report.stream(), notes):
         findings.append(finding)
         fingerprints.add(finding.fingerprint)
+        if len(findings) == _SAMPLE:
+            _check_sample(report, len(fingerprints), policy)
         if len(fingerprints) > policy.maximum_findings or len(findings) > policy.maximum_reported:
             raise InputError(
                 f"{report.name} has more than {policy.maximum_findings} different findings, or "
@@ -151,6 +156,17 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
         errors=tuple(notes.errors),
         mapping=notes.mapping,
     )
+
+
+def _check_sample(report: ReportFile, different: int, policy: EnhancementsPolicy) -> None:
+    """Refuse early what is bound to be too much: one thing over and over, or more findings than may be."""
+    expected = _SAMPLE * report.size // max(1, report.file.tell())
+    if expected > policy.maximum_reported * 2 or (different * 100 < _SAMPLE and expected > _SAMPLE * 4):
+        raise InputError(
+            f"{report.name} has about {expected} findings, {different} different ones among the first {_SAMPLE}; "
+            f"at most {policy.maximum_reported} are read.",
+            cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+        )
 
 
 def dry_run_document(audits: Sequence[ParsedAudit]) -> dict[str, JSON]:

@@ -23,9 +23,9 @@ from typing import Final
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import Database
-from app.post_audit.steps.enhancements.importing import StoredAudit, parse_report, store_audit
+from app.post_audit.steps.enhancements.importing import ParsedAudit, StoredAudit, parse_report, store_audit
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.report_file import open_report
+from app.post_audit.steps.enhancements.report_archive import open_reports
 
 __all__ = ["ARCHIVE", "Collected", "collect"]
 
@@ -37,10 +37,14 @@ _UNFINISHED: Final = (".part", ".partial", ".tmp", ".crdownload", ".swp", "~")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What became of one file: stored as an audit and archived, or left with an error that says what to do."""
+    """What became of one file: stored as an audit and archived, or left with an error that says what to do.
+
+    A zip file holds several audits: `stored` is its first, `others` the rest.
+    """
 
     name: str
     stored: StoredAudit | None = None
+    others: tuple[StoredAudit, ...] = ()
     archived_as: Path | None = None
     error: str = ""
 
@@ -113,10 +117,11 @@ def _take_up(
     inbox: Path, path: Path, target: str, database: Database, policy: EnhancementsPolicy
 ) -> Collected:
     content_hash = ""
+    audits: list[ParsedAudit] = []
     try:
-        with open_report(path, policy) as report:
+        for report in open_reports(path, policy):
             content_hash = report.sha256
-            audit = parse_report(report, policy)
+            audits.append(parse_report(report, policy))
     except InputError as error:
         _error_file(path).write_text(f"{error}\n", encoding="utf-8")
         if content_hash:
@@ -124,10 +129,10 @@ def _take_up(
                 "post_audit_apply_refused_audit", content_hash=content_hash, name=path.name, error=str(error)
             )
         return Collected(name=path.name, error=str(error))
-    stored = store_audit(database, audit, target=target or None, policy=policy)
+    stored, *others = (store_audit(database, audit, target=target or None, policy=policy) for audit in audits)
     archived_as = _archive(inbox, path, target, stored)
     _error_file(path).unlink(missing_ok=True)
-    return Collected(name=path.name, stored=stored, archived_as=archived_as)
+    return Collected(name=path.name, stored=stored, others=tuple(others), archived_as=archived_as)
 
 
 def _archive(inbox: Path, path: Path, target: str, stored: StoredAudit) -> Path:

@@ -1,8 +1,8 @@
 """Pick entries out of a JSON text of any size, building only what is asked for.
 
-`walk` follows the events of a streaming parser and yields the values at the paths that are wanted; what lies
-elsewhere is passed over and never held. Each value is limited in size by itself, so memory is bounded by the
-largest entry and not by the file. `sketch` tells which paths the beginning of a text has, to know a format by.
+`walk` follows a text (`json_text`) and yields the values at the paths that are wanted; what lies elsewhere is passed
+over and never held. Each value is limited in size by itself, so memory is bounded by the largest entry and not by the
+file. `sketch` tells which paths the beginning of a text has, to know a format by.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 import ijson
 
 from app.post_audit.errors import InputError
+from app.post_audit.steps.enhancements.json_text import BEGINS, JsonText
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 
 __all__ = ["ANY", "LONGEST_NUMBER", "Path", "Started", "sketch", "walk"]
@@ -28,6 +29,10 @@ ANY: Final = "*"
 
 LONGEST_NUMBER: Final = 500
 """Digits. Python converts at least 640 whatever its environment says; the longest of 40 real reports has 19."""
+
+_MOST_ENTRIES: Final = 200_000
+"""Values that one walk yields. 100,000 results come with at most as many rules and files; more of them would take
+seconds even where none is a finding."""
 
 _SKETCH_DEPTH: Final = 5
 _OPENING: Final = frozenset({"start_map", "start_array"})
@@ -66,22 +71,42 @@ def walk(
     policy: EnhancementsPolicy,
     passing_over: Collection[str] = (),
 ) -> Iterator[tuple[Path, Any]]:
-    """Yield (path, value) of each wanted path, in the order of the text; numbers are int or Decimal.
+    """Yield (path, value) of each wanted path, in the order of the text; numbers are int or float.
 
     Keys in `passing_over` are left out of what is built. Where a wanted path has wanted paths below it, its list or
     object is not built but announced as `Started`. Raises `InputError` naming file and place.
     """
     walker = _Walker(wanted, frozenset(passing_over), name, policy)
     try:
-        for event, value in ijson.basic_parse(stream, use_float=False):
-            found = walker.step(event, value)
-            if found is not None:
-                yield found
-    except _PARSER_ERRORS as error:
+        for number, found in enumerate(_walked(JsonText(stream), walker)):
+            if number > _MOST_ENTRIES:
+                raise InputError(
+                    f"{name} has more than {_MOST_ENTRIES} entries, at {_written(walker.path)}.",
+                    cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+                )
+            yield found
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{name} is no valid JSON at {_written(walker.path)}: {_first_line(error)}.",
             cure="Make the report again and import all of it.",
         ) from error
+
+
+def _walked(text: JsonText, walker: _Walker) -> Iterator[tuple[Path, Any]]:
+    """Follow a text value by value: whole values where they are wanted as such or not at all, else piece by piece."""
+    for event, value in text.events():
+        if event == BEGINS:
+            # a list or object is next: taken whole if nothing inside it is wanted by itself
+            if not walker.takes_whole():
+                continue
+            whole = text.whole()
+            if whole is None:
+                continue
+            found = walker.take_whole(*whole)
+        else:
+            found = walker.step(event, value)
+        if found is not None:
+            yield found
 
 
 def sketch(head: str) -> frozenset[Path]:
@@ -124,6 +149,8 @@ class _Walker:
         self._name = name
         self._policy = policy
         self._passing_over = passing_over
+        names = "|".join(re.escape(key) for key in sorted(passing_over))
+        self._passing_keys = re.compile(f'"(?:{names})"') if names else None
         root = _Node()
         for path in wanted:
             node = root
@@ -168,11 +195,73 @@ class _Walker:
         self._nodes.append(node)
         self._are_lists.append(event == "start_array")
         if len(self.path) > self._policy.maximum_depth:
-            raise InputError(
-                f"{self._name} nests deeper than {self._policy.maximum_depth} levels at {_written(self.path)}.",
-                cure="No report of a known tool does; look at what made it.",
-            )
+            raise self._too_deep()
         return found
+
+    def takes_whole(self) -> bool:
+        """Whether the value that comes next is wanted as a whole, or not at all."""
+        if self._building:
+            return self._is_passing
+        if not self.path:
+            node: _Node | None = self._root
+        else:
+            above = self._nodes[-1]
+            key = int(self.path[-1]) + 1 if self._are_lists[-1] else self.path[-1]
+            node = None if above is None else above.child(key)
+        return node is None or not node.children
+
+    def take_whole(self, value: Any, text: str, begin: int, end: int) -> tuple[Path, Any] | None:  # noqa: ANN401 - a JSON value
+        """Take a value that was read at once; `text[begin:end]` is what it was read from."""
+        if self._building:
+            self._is_passing = False
+            return None
+        node = self._enter()
+        brackets = text.count("[", begin, end) + text.count("{", begin, end)
+        if brackets + len(self.path) > self._policy.maximum_depth:
+            self._check_depth(value)
+        if node is None or not node.is_wanted:
+            return None
+        if end - begin > self._policy.maximum_nodes:
+            # a comma or a bracket stands before every value but the first
+            count = brackets + text.count(",", begin, end)
+            if count > self._policy.maximum_nodes and self._nodes_of(value) > self._policy.maximum_nodes:
+                raise self._too_many()
+        if self._passing_keys is not None and self._passing_keys.search(text, begin, end):
+            _leave_out(value, self._passing_over)
+        return tuple(self.path), value
+
+    def _check_depth(self, value: Any) -> None:  # noqa: ANN401 - a JSON value
+        """Raise where a value nests deeper than the limit, together with what it stands in."""
+        waiting = [(value, len(self.path) + 1)]
+        while waiting:
+            inner, depth = waiting.pop()
+            if depth > self._policy.maximum_depth:
+                raise self._too_deep()
+            waiting += [(i, depth + 1) for i in _values(inner) if isinstance(i, dict | list)]
+
+    def _nodes_of(self, value: Any) -> int:  # noqa: ANN401 - a JSON value
+        """Count the values inside one, those that are passed over left out."""
+        count, waiting = 0, [value]
+        while waiting:
+            inner = waiting.pop()
+            if isinstance(inner, dict):
+                inner = {key: entry for key, entry in inner.items() if key not in self._passing_over}
+            found = _values(inner)
+            count += len(found)
+            waiting += [entry for entry in found if isinstance(entry, dict | list)]
+        return count
+
+    def _too_deep(self) -> InputError:
+        return InputError(
+            f"{self._name} nests deeper than {self._policy.maximum_depth} levels at {_written(self.path)}.",
+            cure="No report of a known tool does; look at what made it.",
+        )
+
+    def _too_many(self) -> InputError:
+        return InputError(
+            f"The entry {_written(self.path)} of {self._name} has more than {self._policy.maximum_nodes} values.",
+            cure="No report of a known tool has one; look at what made it.",
+        )
 
     def _enter(self) -> _Node | None:
         """Move on to the next value and find its place in the tree of wanted paths."""
@@ -197,10 +286,7 @@ class _Walker:
             return None if self._building else (tuple(self.path), done)
         self._count += 1
         if self._count > self._policy.maximum_nodes:
-            raise InputError(
-                f"The entry {_written(self.path)} of {self._name} has more than {self._policy.maximum_nodes} values.",
-                cure="No report of a known tool has one; look at what made it.",
-            )
+            raise self._too_many()
         item: Any = {} if event == "start_map" else [] if event == "start_array" else value
         holder = self._building[-1]
         if isinstance(holder, dict):
@@ -211,10 +297,7 @@ class _Walker:
             self._building.append(item)
             self._keys.append("")
             if len(self._building) > self._policy.maximum_depth:
-                raise InputError(
-                    f"{self._name} nests deeper than {self._policy.maximum_depth} levels at {_written(self.path)}.",
-                    cure="No report of a known tool does; look at what made it.",
-                )
+                raise self._too_deep()
         return None
 
     def _pass(self, event: str) -> None:
@@ -224,6 +307,21 @@ class _Walker:
             self._passed_depth += 1
         elif event in _CLOSING:
             self._passed_depth -= 1
+
+
+def _values(value: Any) -> list[Any]:  # noqa: ANN401 - a JSON value
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _leave_out(value: Any, keys: frozenset[str]) -> None:  # noqa: ANN401 - a JSON value
+    """Take keys out of a value and all that is inside it."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            for key in keys & inner.keys():
+                del inner[key]
+        waiting += [entry for entry in _values(inner) if isinstance(entry, dict | list)]
 
 
 def _written(path: Collection[str | int]) -> str:

@@ -30,16 +30,16 @@ class EnhancementsPolicy:
     refused_days: int = 7
     """Days for which a file that could not be read is named in every decision."""
 
-    maximum_bytes: int = 40_000_000
-    """A longer report is refused before it is read. The most hostile ones of this size (empty brackets, equal
-    entries) take up to 1.9 s to refuse; 60 MB took 2.6 s."""
+    maximum_bytes: int = 64_000_000
+    """A longer report is refused before it is read. 100,000 findings of SARIF have 42 MB. The most hostile ones of
+    this size (loose numbers, results that passed) take up to two seconds of work to refuse."""
 
-    maximum_findings: int = 15_000
+    maximum_findings: int = 120_000
     """Different findings of one report. An import is one transaction of two seconds at most: 10,000 new ones take
     0.7 s, 20,000 of which half close and half change 1.8 s (two busy cores)."""
 
-    maximum_reported: int = 40_000
-    """Findings of one report, repeated ones counted. They are held in memory, about 1.5 kB each."""
+    maximum_reported: int = 150_000
+    """Findings of one report, repeated ones counted. They are held in memory, about 1 kB each."""
 
     maximum_errors: int = 100
     """Entries of one report that cannot be read, after which it is refused as a whole."""

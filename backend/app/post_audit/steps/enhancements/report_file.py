@@ -45,6 +45,9 @@ _MARKS: Final = (
 )
 """UTF-32 stands before UTF-16, whose mark it begins with."""
 
+_MANY: Final = 100_000
+_LEAST_BYTES: Final = 6
+"""Bytes for each bracket that is opened, beyond the first hundred thousand; real reports have 20 to 60."""
 _BACKSLASH: Final = 92
 _QUOTE, _OPENING, _CLOSING, _BETWEEN = 1, 2, 3, 4
 
@@ -127,7 +130,7 @@ class _AsUtf8(io.RawIOBase):
         if len(data.translate(None, _BINARY)) != len(data):
             raise InputError(
                 f"{self._name} is no text: it has a control character before byte {self._position}.",
-                cure="Give the report itself, as JSON or CSV; unpack an archive first.",
+                cure="Give the report itself: JSON, XML, CSV, Markdown or text; unpack an archive first.",
             )
         return data
 
@@ -200,6 +203,7 @@ class _JsonScan:
         self._depth = 0
         self._is_inside = False
         self._last_mark = -1
+        self._opened = 0
 
     def feed(self, chunk: bytes) -> None:
         """Go on with one chunk. Backslashes at its end wait for what they escape."""
@@ -251,6 +255,12 @@ class _JsonScan:
             raise InputError(
                 f"{self._name} closes a bracket at byte {place} that was never opened.",
                 cure="Make the report again and import all of it.",
+            )
+        self._opened += int(np.count_nonzero(steps > 0))
+        if self._opened > _MANY and self._opened * _LEAST_BYTES > self._position + int(marks[-1]):
+            raise InputError(
+                f"{self._name} is mostly empty brackets: {self._opened} before byte {self._position + int(marks[-1])}.",
+                cure="No report of a known tool is; look at what made it.",
             )
         self._depth = int(depths[-1])
 

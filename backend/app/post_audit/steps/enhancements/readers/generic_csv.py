@@ -17,6 +17,8 @@ __all__ = ["READER"]
 _GUESS: Final = 10
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _HEADER_LETTERS: Final = 20_000
+_MOST_LINES: Final = 500_000
+"""Lines of one table, empty ones too: as many take a second to pass over."""
 
 
 def _header(head: Head) -> tuple[str, list[str]] | None:
@@ -52,6 +54,11 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     try:
         next(rows)
         for row in rows:
+            if rows.line_num > _MOST_LINES:
+                raise InputError(
+                    f"{notes.name} has more than {_MOST_LINES} lines.",
+                    cure="Import it in parts, each with a --target.",
+                )
             if not any(cell.strip() for cell in row):
                 continue
             place = f"line {rows.line_num}"

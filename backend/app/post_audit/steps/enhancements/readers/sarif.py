@@ -67,10 +67,26 @@ _SHORT_MESSAGE: Final = 140
 _LONG: Final = 600
 _DRIVER_RULES: Final = -1
 
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s|\n")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _GAP: Final = re.compile(r"\{(\d{1,3})\}")
 _SEVERITY_LINE: Final = re.compile(r"^\W*Severity\W+(\w+)", re.IGNORECASE | re.MULTILINE)
 _CWE: Final = re.compile(r"\bcwe[-_/ ]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a rule says of all its results, read once."""
+
+    rule: dict[str, Any]
+    about: str
+    helping: str
+    address: str
+    severity: str | None
+    level: str
+    tags: str
+    name: str
+    is_secure: bool
 
 
 @dataclass(slots=True)
@@ -82,6 +98,7 @@ class _Run:
     has_results: bool = False
     has_rules: bool = False
     messages: dict[str, Any] = field(default_factory=dict)
+    known: dict[int, _Known] = field(default_factory=dict)
     rules: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[int, str] = field(default_factory=dict)
@@ -214,21 +231,20 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str
             run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
         )
     message = _message(result.get("message"), rule, run)
-    about = text(at(rule, "fullDescription", "text"))
-    helping = text(at(rule, "help", "text"))
+    known = _known(rule, run)
     lines = [
         message[:_LONG],
-        about[:_LONG],
-        helping[:_LONG] if helping != about else "",
-        text(rule.get("helpUri")),
+        known.about,
+        known.helping,
+        known.address,
         f"Reported by {run.tool}." if run.tool else "",
     ]
     return make_finding(
         title=_title(message, rule, rule_id),
-        severity=_severity(result, rule, helping or message),
+        severity=_severity(result, known, message),
         description="\n\n".join(dict.fromkeys(line for line in lines if line)),
         state=_state(result),
-        category=_category(rule_id, message, result, rule, run),
+        category=_category(rule_id, message, result, known, run),
         location=normal_place(place) or logical,
         component=logical,
         rule=rule_id,
@@ -268,37 +284,68 @@ def _message(message: Any, rule: dict[str, Any], run: _Run) -> str:  # noqa: ANN
 
 def _title(message: str, rule: dict[str, Any], rule_id: str) -> str:
     """Choose the words a person knows it by: the message's first sentence unless it is long, else the rule's own."""
-    first = re.split(r"(?<=[.!?])\s|\n", message, maxsplit=1)[0].rstrip(".")
+    first = _SENTENCE_END.split(message, maxsplit=1)[0].rstrip(".")
     if first and len(first) <= _SHORT_MESSAGE:
         return first
     return text(at(rule, "shortDescription", "text")) or text(rule.get("name")) or first or rule_id
 
 
-def _severity(result: dict[str, Any], rule: dict[str, Any], words: str) -> str:
+def _known(rule: dict[str, Any], run: _Run) -> _Known:
+    """Read a rule, once; rules stay as long as their run, so their identity tells them apart."""
+    found = run.known.get(id(rule))
+    if found is None or found.rule is not rule:
+        about, helping = text(at(rule, "fullDescription", "text")), text(at(rule, "help", "text"))
+        tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
+        line = _SEVERITY_LINE.search(helping)
+        found = _Known(
+            rule=rule,
+            about=about[:_LONG],
+            helping=helping[:_LONG] if helping != about else "",
+            address=text(rule.get("helpUri")),
+            severity=_score(rule.get("properties")) or (severity_of_word(line[1]) if line else None),
+            level=text(at(rule, "defaultConfiguration", "level")),
+            tags=tags,
+            name=text(rule.get("name")),
+            is_secure=at(rule, "properties", "security-severity") is not None
+            or _CWE.search(tags) is not None,
+        )
+        run.known[id(rule)] = found
+    return found
+
+
+def _score(properties: Any) -> str | None:  # noqa: ANN401 - a JSON value
+    score = number(at(properties, "security-severity"))
+    return None if score is None else severity_of_score(score)
+
+
+def _severity(result: dict[str, Any], known: _Known, message: str) -> str:
     """Read how bad it is; see the table in `lexicon`."""
-    for properties in (result.get("properties"), rule.get("properties")):
-        score = number(at(properties, "security-severity"))
-        found = None if score is None else severity_of_score(score)
+    properties = result.get("properties")
+    if properties:
+        found = _score(properties)
+        if found is None and _score(known.rule.get("properties")) is None:
+            words = (severity_of_word(text(at(properties, name))) for name in ("issue_severity", "severity"))
+            found = next((word for word in words if word is not None), None)
         if found is not None:
             return found
-    for name in ("issue_severity", "severity"):
-        found = severity_of_word(text(at(result, "properties", name)))
-        if found is not None:
-            return found
-    line = _SEVERITY_LINE.search(words)
-    found = severity_of_word(line[1]) if line else None
-    if found is not None:
-        return found
-    level = text(result.get("level")) or text(at(rule, "defaultConfiguration", "level"))
-    return severity_of_level(level)
+    if known.severity is not None:
+        return known.severity
+    if "everity" in message and not known.helping and not known.about:
+        line = _SEVERITY_LINE.search(message)
+        said = severity_of_word(line[1]) if line else None
+        if said is not None:
+            return said
+    return severity_of_level(text(result.get("level")) or known.level)
 
 
-def _category(rule_id: str, message: str, result: dict[str, Any], rule: dict[str, Any], run: _Run) -> str:
+def _category(rule_id: str, message: str, result: dict[str, Any], known: _Known, run: _Run) -> str:
     """Guess a category; a result with a CWE or a security score is at least about security."""
-    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
-    guessed = category_of(f"{rule_id} {text(rule.get('name'))}", tags, message, run.tool)
-    is_secure = at(rule, "properties", "security-severity") is not None or any(
-        _CWE.search(words) for words in (tags, rule_id, text(at(result, "properties", "cwe")))
+    guessed = category_of(f"{rule_id} {known.name}", known.tags, message, run.tool)
+    properties = result.get("properties")
+    is_secure = (
+        known.is_secure
+        or _CWE.search(rule_id) is not None
+        or (bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None)
     )
     return "security" if is_secure and guessed not in {"secrets", "dependencies"} else guessed
 

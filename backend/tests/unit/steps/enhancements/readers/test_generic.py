@@ -22,7 +22,19 @@ def row(**values: object) -> Any:  # noqa: ANN401 - a finding, or None where the
 
 
 def test_every_module_with_a_reader_is_one() -> None:
-    assert [reader.name for reader in all_readers()] == ["generic_csv", "generic_json", "npm_audit", "sarif"]
+    assert [reader.name for reader in all_readers()] == [
+        "axe",
+        "bandit",
+        "generic_csv",
+        "generic_json",
+        "lighthouse",
+        "link_check",
+        "markdown",
+        "npm_audit",
+        "sarif",
+        "semgrep",
+        "zap",
+    ]
 
 
 @pytest.mark.parametrize(
