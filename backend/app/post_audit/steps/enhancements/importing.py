@@ -7,9 +7,10 @@ over to the database, where the next run of the step takes it up; `import_audit`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
@@ -38,6 +39,10 @@ __all__ = [
     "parse_stream",
     "store_audit",
 ]
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Finding))
+_values: Final = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +228,7 @@ def import_audit(  # noqa: PLR0913 - two may replace what the report says, three
             source=arguments["source"],
             target=arguments["target"],
             complete=audit.is_complete,
-            findings=[finding.as_json() for finding in audit.different],
+            findings=[_row(finding) for finding in audit.different],
             content_hash=audit.content_hash,
         )
         return parse_facts(ImportReport, answer)
@@ -258,8 +263,13 @@ def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, li
     size = policy.findings_per_call
     starts = range(0, max(1, len(audit.different)), size)
     return [
-        (start, [finding.as_json() for finding in audit.different[start : start + size]]) for start in starts
+        (start, [_row(finding) for finding in audit.different[start : start + size]]) for start in starts
     ]
+
+
+def _row(finding: Finding) -> JSON:
+    """A finding under the names of its fields; `dataclasses.asdict` takes ten times as long."""
+    return dict(zip(_FIELDS, _values(finding), strict=True))
 
 
 def _stored(answer: JSON) -> StoredAudit:
