@@ -4973,10 +4973,11 @@ $$;
 CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
-  IF to_regclass('post_audit.tasks') IS NULL THEN
+  BEGIN
+    PERFORM post_audit.require_queue();
+  EXCEPTION WHEN SQLSTATE 'PT424' THEN
     RETURN '{"returned": 0}';
-  END IF;
-  PERFORM post_audit.require_queue();
+  END;
   RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
 END
 $$;

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -179,9 +178,14 @@ class Step(Generic[FactsT, PolicyT]):
         return self.decide(self.gather(database, self.policy, as_of), self.policy)
 
 
-@lru_cache(maxsize=256)  # making one takes 2 ms, more than most calls of the database
+# Making one takes 2 ms, more than most calls of the database.
+_adapters: Final[dict[type[object], TypeAdapter[Any]]] = {}
+
+
 def _adapter(kind: type[FactsT]) -> TypeAdapter[FactsT]:
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def parse_facts(kind: type[FactsT], answer: JSON) -> FactsT:

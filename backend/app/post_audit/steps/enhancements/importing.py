@@ -262,9 +262,7 @@ def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, li
     """Split the findings into calls; at least one, so that an audit without findings is told of too."""
     size = policy.findings_per_call
     starts = range(0, max(1, len(audit.different)), size)
-    return [
-        (start, [_row(finding) for finding in audit.different[start : start + size]]) for start in starts
-    ]
+    return [(start, [_row(finding) for finding in audit.different[start : start + size]]) for start in starts]
 
 
 def _row(finding: Finding) -> JSON:
