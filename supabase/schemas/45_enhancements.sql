@@ -37,7 +37,7 @@ CREATE INDEX IF NOT EXISTS audits_waiting ON post_audit.audits (id) WHERE state 
 CREATE INDEX IF NOT EXISTS audits_content ON post_audit.audits (content_hash);
 
 -- The findings of an audit as they arrived, one row for each fingerprint. Without a foreign key, here and in the events:
--- looking up one audit for each of 100,000 rows takes most of a second, and no audit is ever removed.
+-- it would look up one audit for each of 100,000 rows, and no audit is ever removed.
 CREATE TABLE IF NOT EXISTS post_audit.audit_entries (
   audit_id bigint NOT NULL,
   fingerprint text NOT NULL,
@@ -56,8 +56,6 @@ CREATE TABLE IF NOT EXISTS post_audit.audit_entries (
   occurrences integer NOT NULL,
   PRIMARY KEY (audit_id, fingerprint)
 );
--- An older version of ours kept them as JSON; what has not been imported yet is imported from its file again.
-DROP TABLE IF EXISTS post_audit.audit_findings;
 
 -- What happened to each task, appended and never altered. `before` and `after` hold what differs.
 CREATE TABLE IF NOT EXISTS post_audit.task_events (
@@ -81,7 +79,7 @@ CREATE TABLE IF NOT EXISTS post_audit.task_events (
   happened_at timestamptz NOT NULL,
   CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL))
 );
--- An older version of ours knew events of imports alone.
+-- An older version of ours knew events of imports alone, and kept findings in another form.
 DO $$
 DECLARE
   old record;
@@ -100,6 +98,8 @@ BEGIN
     ALTER TABLE post_audit.task_events ADD CONSTRAINT task_events_kind_check CHECK (kind ~ '^[a-z_]+$') NOT VALID,
       ADD CONSTRAINT task_events_check CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL)) NOT VALID;
     DROP INDEX IF EXISTS post_audit.task_events_decision;
+    -- findings of audits, as JSON; what has not been imported yet is imported from its file again
+    DROP TABLE IF EXISTS post_audit.audit_findings;
   END IF;
 END
 $$;

@@ -195,8 +195,8 @@ BEGIN
 END
 $$;
 
--- The score of one task. The same rule as in queue_candidates, which has it in line: a call for each of thousands of
--- candidates took 60 ms.
+-- The score of one task. The same rule as in queue_candidates, which has it in line instead of one call for each of some
+-- thousand candidates.
 CREATE FUNCTION post_audit.score_task(
   priority text, category text, first_seen_at timestamptz, as_of timestamptz, scoring jsonb
 ) RETURNS TABLE (base double precision, ageing double precision, closeness double precision, due_at timestamptz)

@@ -92,7 +92,7 @@ def test_what_has_no_score_has_no_reasons() -> None:
 
 
 def test_every_page_is_asked_for_and_counted_never() -> None:
-    place = {"as_of": "x", "key": -1.5, "id": 3}
+    place: JSON = {"as_of": "x", "key": -1.5, "id": 3}
     database = Answers(page(TASK, following=place), page(TASK))
     assert len(list(queue.every_task(database, Filters()))) == 2
     assert [asked["after"] for asked in database.asked] == [None, place]
