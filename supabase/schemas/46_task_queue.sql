@@ -381,6 +381,9 @@ DECLARE
   wanted CONSTANT jsonb := jsonb_strip_nulls(filters) || '{"status": ["pending"], "not_disposition": ["review", "blocked"]}';
   kind record;
   task record;
+  taken integer := 0;
+  before integer;
+  of_age timestamptz;
   claimed jsonb := '[]';
 BEGIN
   PERFORM post_audit.require_queue();
@@ -390,18 +393,23 @@ BEGIN
   END IF;
   PERFORM post_audit.return_tasks(100);
   <<every>>
-  FOR number IN 1 .. "limit" LOOP
+  WHILE taken < "limit" LOOP
+    before := taken;
     -- the best of each kind, the best kind first; where others hold all of a kind, the next one
     FOR kind IN
       SELECT c.priority, c.category FROM post_audit.queue_candidates(wanted, 1, NULL, moment, scoring, false) AS c
       ORDER BY c.key, c.first_seen_at, c.priority, c.category
     LOOP
-      SELECT t.id, t.id::text AS name, t.disposition INTO task FROM post_audit.tasks AS t
-      WHERE t.status = 'pending' AND t.priority = kind.priority AND t.category = kind.category
-        AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
-        AND (wanted ->> 'source' IS NULL OR t.source = wanted ->> 'source')
-      ORDER BY t.first_seen_at, t.id LIMIT 1 FOR UPDATE SKIP LOCKED;
-      IF task.id IS NOT NULL THEN
+      FOR task IN
+        SELECT t.id, t.id::text AS name, t.first_seen_at FROM post_audit.tasks AS t
+        WHERE t.status = 'pending' AND t.priority = kind.priority AND t.category = kind.category
+          AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
+          AND (wanted ->> 'source' IS NULL OR t.source = wanted ->> 'source')
+        ORDER BY t.first_seen_at, t.id LIMIT "limit" - taken FOR UPDATE SKIP LOCKED
+      LOOP
+        -- of one kind and one age is of one score; for a younger one the kinds are compared again
+        EXIT WHEN taken > before AND task.first_seen_at <> of_age;
+        of_age := task.first_seen_at;
         UPDATE post_audit.tasks AS t
         SET status = 'in_progress', owner = post_audit_apply_claim_tasks.owner, updated_at = moment,
           lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
@@ -410,8 +418,9 @@ BEGIN
         VALUES (task.name, 'claimed', post_audit_apply_claim_tasks.owner, '{"status": "pending", "owner": null}',
           jsonb_build_object('status', 'in_progress', 'owner', post_audit_apply_claim_tasks.owner), moment);
         claimed := claimed || jsonb_build_array((SELECT post_audit.task_as_json(to_jsonb(t)) FROM post_audit.tasks AS t WHERE t.id = task.id));
-        CONTINUE every;
-      END IF;
+        taken := taken + 1;
+      END LOOP;
+      CONTINUE every WHEN taken > before;
     END LOOP;
     EXIT every;
   END LOOP;
