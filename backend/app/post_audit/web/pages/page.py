@@ -1,0 +1,74 @@
+"""What a page is: where it lives, what it loads, and the parts it is drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from app.post_audit.compose import Application
+    from app.post_audit.ports import Database
+    from app.post_audit.web.pages.view import View
+
+__all__ = ["House", "Page", "Part", "Query", "Tab"]
+
+Query = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What pages reach: the database, and what only the serving program can do."""
+
+    database: Database
+    application: Application | None = None
+    """None where an application is served without one, in tests: nothing can be run then."""
+    start_run: Callable[[Any, str], object] | None = None
+    """Start a run of a kind for a tick, and return at once."""
+
+    def deliver(self) -> None:
+        """Send what waits in the outbox, where this program can."""
+        if self.application is not None:
+            self.application.deliver()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """A page's place in the navigation. `note` says what waits there, in two words; empty when nothing does."""
+
+    name: str
+    icon: str
+    order: int
+    note: Callable[[Database], str] = lambda _database: ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a page, drawn anew only when what it shows has changed.
+
+    `shows(data, state)` picks what it shows out of what the page has loaded and of the visitor's own state on this
+    page; `draw(view, shown)` makes its elements.
+    """
+
+    draw: Callable[[View, Any], None]
+    shows: Callable[[Any, dict[str, Any]], object] = lambda data, _state: data
+    place: Literal["head", "main", "aside", "foot"] = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page: `load(house, query)` blocks in a thread and returns plain data, `parts` draw them.
+
+    `query` holds what stands in the address: the gaps of the path and the part after the question mark.
+    `remembers` names what a visitor has set on it, with what holds at first.
+    """
+
+    path: str
+    title: str
+    load: Callable[[House, Query], Any]
+    parts: tuple[Part, ...]
+    tab: Tab | None = None
+    below: str = ""
+    """The path of the tab that it belongs to, where it has none of its own."""
+    is_wide: bool = False
+    remembers: Mapping[str, Any] = field(default_factory=dict)
