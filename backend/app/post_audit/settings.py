@@ -79,6 +79,35 @@ class Settings(BaseSettings):
     port: Annotated[
         int, Field(alias="POST_AUDIT_PORT", ge=1, le=65535, description="the port of the API")
     ] = 8000
+    address: Annotated[
+        str,
+        Field(
+            alias="POST_AUDIT_ADDRESS",
+            description="where the API listens; any other than this machine's own needs POST_AUDIT_SECRET",
+        ),
+    ] = "127.0.0.1"
+    secret: Annotated[
+        SecretStr | None,
+        Field(
+            alias="POST_AUDIT_SECRET",
+            min_length=32,
+            description="signs sessions; with it everybody has to sign in, also on this machine",
+        ),
+    ] = None
+    hosts: Annotated[
+        str | None,
+        Field(
+            alias="POST_AUDIT_HOSTS",
+            description="the names that people reach the API by, with commas between",
+        ),
+    ] = None
+    proxies: Annotated[
+        str | None,
+        Field(
+            alias="POST_AUDIT_PROXIES",
+            description="addresses or networks of proxies whose X-Forwarded headers are believed, with commas between",
+        ),
+    ] = None
 
     @field_validator("supabase_url")
     @classmethod
