@@ -175,6 +175,8 @@ BEGIN
       'judged_from_epoch', (
         SELECT coalesce(pg_catalog.max((c.after ->> 'allocation_epoch')::integer), 1)
         FROM post_audit.changes AS c
+        -- who takes a switch back says nothing about the evidence
+        JOIN post_audit.decisions AS d ON d.id = c.decision_id AND d.kind = 'step'
         WHERE c.subject = 'experiment:' || experiment.id AND c.state = 'applied'
           AND c.before ->> 'winner' IS NOT NULL AND c.after ? 'winner' AND c.after ->> 'winner' IS NULL
       )
@@ -209,7 +211,8 @@ END
 $$;
 
 -- Set an experiment's active variant, winner, allocation or window where they still are what the decision saw. The same for
--- the way back. On the way back the epoch returns to its former number, which named the very same allocation.
+-- the way back. The number of the allocation's epoch only grows, on the way back too: suppliers invited before a switch and
+-- after its undo are never compared with one another. What it became stands in the change itself.
 CREATE FUNCTION post_audit.change_experiment(
   key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint
 ) RETURNS void
@@ -245,6 +248,11 @@ BEGIN
     PERFORM post_audit.refuse_moved(subject, expected, state);
   END IF;
 
+  IF wanted ? 'allocation_epoch' AND (wanted ->> 'allocation_epoch')::integer <= present.allocation_epoch THEN
+    wanted := wanted || pg_catalog.jsonb_build_object('allocation_epoch', present.allocation_epoch + 1);
+    UPDATE post_audit.changes AS c SET after = c.after || wanted
+    WHERE c.decision_id = change_experiment.decision_id AND c.subject = 'experiment:' || key;
+  END IF;
   state := state || wanted;
   UPDATE post_audit.experiments AS e
   SET status = state ->> 'status',
@@ -258,3 +266,85 @@ BEGIN
   WHERE e.id::text = key;
 END
 $$;
+
+-- The epoch of an allocation is known only when it has begun: tell n8n that one.
+CREATE FUNCTION post_audit.finish_conversions(decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  UPDATE post_audit.outbox AS o
+  SET payload = o.payload || pg_catalog.jsonb_build_object('allocation_epoch', e.allocation_epoch)
+  FROM post_audit.experiments AS e
+  WHERE o.decision_id = finish_conversions.decision_id AND o.channel = 'n8n_ab_update'
+    AND o.subject = 'experiment:' || e.id AND o.state IN ('pending', 'demonstration')
+    AND o.payload -> 'allocation_epoch' IS DISTINCT FROM pg_catalog.to_jsonb(e.allocation_epoch);
+END
+$$;
+
+-- Carry out what a person decided about experiments: a decision like those of the step, in a run of its own. It
+-- replaces what still waits for approval. With `held`, what the step would do against it ({"winner": ...}) rests for the
+-- decision's `hold_days`. Refuses changes of anything but experiments.
+CREATE FUNCTION public.post_audit_apply_experiment_by_hand(decision jsonb, actor text, held jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  new_run bigint;
+  new_id bigint;
+  remaining integer;
+BEGIN
+  IF EXISTS (
+    SELECT 1 FROM pg_catalog.jsonb_array_elements(decision -> 'changes') AS c (value)
+    WHERE c.value ->> 'subject' NOT LIKE 'experiment:%'
+  ) THEN
+    RAISE EXCEPTION 'Only experiments are changed this way.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE post_audit.changes AS c SET state = 'superseded'
+  FROM post_audit.decisions AS d
+  WHERE d.id = c.decision_id AND d.step = 'conversions' AND c.state = 'proposed';
+  UPDATE post_audit.decisions AS d SET state = 'superseded' WHERE d.step = 'conversions' AND d.state = 'proposed';
+
+  INSERT INTO post_audit.runs (tick, kind, state, steps, owner, as_of, lease_expires_at, finished_at)
+  VALUES ('by hand ' || pg_catalog.gen_random_uuid(), 'step', 'completed', '["conversions"]', actor, post_audit.clock(),
+    pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())
+  RETURNING id INTO new_run;
+  INSERT INTO post_audit.decisions
+    (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, hold_days, actor, as_of)
+  VALUES (new_run, 'conversions', 'act', 'act', 'applying', decision ->> 'headline', decision -> 'reasons',
+    decision -> 'numbers', coalesce(decision ->> 'next', ''), decision -> 'messages', decision -> 'undo_messages',
+    coalesce((decision ->> 'hold_days')::integer, 7), actor, post_audit.clock())
+  RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = pg_catalog.replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
+  INSERT INTO post_audit.changes (decision_id, position, subject, before, after, state)
+  SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after', 'pending'
+  FROM pg_catalog.jsonb_array_elements(decision -> 'changes') WITH ORDINALITY AS c (value, position);
+  remaining := post_audit.carry_out(new_id, 500);
+  INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms)
+  VALUES (new_run, 'conversions', 'decided', new_id, 0);
+  IF held IS NOT NULL THEN
+    INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+    SELECT c.subject, held, post_audit.clock(),
+      post_audit.clock() + pg_catalog.make_interval(days => d.hold_days), new_id
+    FROM post_audit.changes AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id
+    WHERE c.decision_id = new_id
+    ON CONFLICT (subject) DO UPDATE
+      SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+  END IF;
+  RETURN post_audit.answer(new_id, remaining);
+END
+$$;
+
+-- The decisions that changed an experiment or proposed to, newest first: what each set, and from what.
+CREATE FUNCTION public.post_audit_read_experiment_switches(experiment_id text, "limit" integer DEFAULT 50) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+      'decision_id', page.id, 'kind', page.kind, 'at', page.decided_at, 'headline', page.headline, 'actor', page.actor,
+      'state', page.state, 'before', page.before, 'after', page.after,
+      'undone_by', (SELECT max(u.id) FROM post_audit.decisions AS u WHERE u.undoes = page.id)
+    ) ORDER BY page.id DESC), '[]')
+  FROM (
+    SELECT d.id, d.kind, d.decided_at, d.headline, d.actor, c.state, c.before, c.after
+    FROM post_audit.changes AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id
+    WHERE c.subject = 'experiment:' || post_audit_read_experiment_switches.experiment_id
+    ORDER BY d.id DESC
+    LIMIT post_audit_read_experiment_switches."limit"
+  ) AS page;
+END;

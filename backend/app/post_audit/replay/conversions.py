@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON
-from app.post_audit.steps.conversions.assess import Assessment, assess
-from app.post_audit.steps.conversions.decide import comparison_numbers, explain, variant_numbers
+from app.post_audit.steps.conversions.assess import assess
+from app.post_audit.steps.conversions.assessment import Assessment
 from app.post_audit.steps.conversions.evidence import Bets, evidence_path
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.health import mismatch_log_e
+from app.post_audit.steps.conversions.numbers import comparison_numbers, variant_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.wording import explain
 
 __all__ = [
     "UNITS_A_LOOK",

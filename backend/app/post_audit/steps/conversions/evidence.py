@@ -35,6 +35,7 @@ __all__ = [
     "evidence_path",
     "lead_log_e",
     "rate_interval",
+    "rate_intervals",
     "ratio_interval",
 ]
 
@@ -291,27 +292,35 @@ def difference_interval(ratio: tuple[float, float], second_rate: tuple[float, fl
 
 
 def rate_interval(converted: int, units: int, alpha: float) -> tuple[float, float]:
-    """Say where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha.
+    """Say where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha."""
+    low, high = rate_intervals([converted], [units], alpha)
+    return float(low[0]), float(high[0])
+
+
+def rate_intervals(converted: ArrayLike, units: ArrayLike, alpha: float) -> tuple[Floats, Floats]:
+    """Give the lower and the upper ends of `rate_interval` for many pairs of counts (pairs,) together.
 
     For each of a fixed grid of log odds ratios b, exp(b k - n log(1 + p (e^b - 1))) is at most 1 on average
     where p is the mean of the units' rates: the logarithm is concave in p, so drift only lowers it. So this
     holds for the running mean of a rate that drifts (the sub-Bernoulli bound of S. Howard, A. Ramdas et al.,
     "Time-uniform Chernoff bounds via nonnegative supermartingales", Probability Surveys 17, 2020).
     """
-    if units == 0:
-        return 0.0, 1.0
-    observed = converted / units
+    k, n = (np.asarray(counts, dtype=np.float64) for counts in (converted, units))
+    observed = k / np.maximum(n, 1.0)
     limit = math.log(2 / alpha)
-    tilts = np.geomspace(0.005, 4.0, _TILTS)
+    tilts = np.geomspace(0.005, 4.0, _TILTS)[:, None]
 
-    def excluded(signed: Floats) -> Callable[[float], bool]:
-        growth = np.expm1(signed)
-        return lambda rate: (
-            float(_log_mean_exp(signed * converted - units * np.log1p(rate * growth))) >= limit
-        )
+    def edge(outside: Floats, signed: Floats) -> Floats:
+        """Halve the way from what is excluded to what was seen; the grid of bets is the first axis."""
+        inside, growth, gained = observed, np.expm1(signed), signed * k
+        for _ in range(_HALVINGS):
+            middle = (outside + inside) / 2
+            excluded = _log_mean_exp(gained - n * np.log1p(middle * growth)) >= limit
+            outside, inside = np.where(excluded, middle, outside), np.where(excluded, inside, middle)
+        return outside
 
-    low = 0.0 if converted == 0 else _halve(0.0, observed, excluded(tilts))
-    high = 1.0 if converted == units else _halve(1.0, observed, excluded(-tilts))
+    low = np.where(k == 0, 0.0, edge(np.zeros_like(k), tilts))
+    high = np.where(k == n, 1.0, edge(np.ones_like(k), -tilts))
     return low, high
 
 
