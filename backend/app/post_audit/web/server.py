@@ -86,6 +86,7 @@ def serve(application: Application, *, port: int) -> int:
         return runs.submit(_run, application, kind, tick)
 
     app = create_app(application.database, start_run, policy=policy, with_pages=True)
+    app.state.application = application
     # Who a proxy speaks for is judged by the gate, which knows whom to believe.
     config = uvicorn.Config(
         app, host=policy.address, port=port, log_config=None, server_header=False, proxy_headers=False

@@ -37,8 +37,9 @@ def all_pages() -> tuple[Page, ...]:
     return tuple(sorted(found, key=lambda page: page.tab.order if page.tab is not None else 1_000))
 
 
-def mount(app: FastAPI, house: House, *, storage_secret: str) -> None:
+def mount(app: FastAPI, *, storage_secret: str) -> None:
     """Mount the pages. Whoever reaches one has passed the gate: `visit_of(request)` (web/context.py) says who it is."""
+    house = House(app.state)
     watcher = Watcher(house.database)
     loads = Loads(watcher)
     pages = all_pages()
@@ -55,6 +56,8 @@ def mount(app: FastAPI, house: House, *, storage_secret: str) -> None:
         tailwind=False,
         dark=False,
         storage_secret=storage_secret,
+        # compressed by server.py, after the scripts of the page have been marked (web/headers.py)
+        gzip_middleware_factory=None,
         show_welcome_message=False,
         session_middleware_kwargs={"session_cookie": "post_audit_page", "same_site": "lax"},
     )

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from starlette.datastructures import State
+
     from app.post_audit.compose import Application
     from app.post_audit.ports import Database
+    from app.post_audit.runner import RunKind
     from app.post_audit.web.pages.view import View
 
 __all__ = ["House", "Page", "Part", "Query", "Tab"]
@@ -16,15 +19,27 @@ __all__ = ["House", "Page", "Part", "Query", "Tab"]
 Query = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """What pages reach: the database, and what only the serving program can do."""
 
-    database: Database
-    application: Application | None = None
-    """None where an application is served without one, in tests: nothing can be run then."""
-    start_run: Callable[[Any, str], object] | None = None
-    """Start a run of a kind for a tick, and return at once."""
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def database(self) -> Database:
+        """The port to the database."""
+        database: Database = self._state.database
+        return database
+
+    @property
+    def application(self) -> Application | None:
+        """The application, where one is served; a test may serve a database alone."""
+        return getattr(self._state, "application", None)
+
+    @property
+    def start_run(self) -> Callable[[RunKind, str], object] | None:
+        """What starts a run of a kind for a tick and returns at once; None where nothing can be run."""
+        return getattr(self._state, "start_run", None)
 
     def deliver(self) -> None:
         """Send what waits in the outbox, where this program can."""

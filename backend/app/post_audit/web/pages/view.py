@@ -84,14 +84,14 @@ class View:
     def lay_out(self) -> None:
         """Make the places that the parts are drawn into."""
         self._notice = box("div", role="status")
-        places: dict[str, Element] = {"head": box("div")}
+        places: dict[str, Element] = {"head": box("div", "place place-head")}
         if any(part.place == "aside" for part in self.page.parts):
             with box("div", "columns"):
                 places["main"] = box("div")
                 places["aside"] = box("aside", "aside", aria_label="Figures")
         else:
             places["main"] = box("div")
-        places["foot"] = box("div")
+        places["foot"] = box("div", "place place-foot")
         for part in self.page.parts:
             with places[part.place]:
                 self._containers.append((part, box("section", "part")))
