@@ -50,15 +50,36 @@ CREATE TABLE IF NOT EXISTS post_audit.task_events (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   -- a task's id in its own type, as text
   task_id text NOT NULL,
-  kind text NOT NULL CHECK (kind IN ('new', 'recorded', 'changed', 'reopened', 'closed', 'withdrawn', 'restored')),
+  -- of an import: new, recorded, changed, reopened, closed, withdrawn, restored; what a person or the time did: claimed,
+  -- started, released, blocked, confirmed, completed, cancelled, accepted, false_positive, merged, reopened, prioritised,
+  -- lease_ended, acceptance_ended
+  kind text NOT NULL CHECK (kind ~ '^[a-z_]+$'),
   before jsonb,
   after jsonb,
-  audit_id bigint NOT NULL REFERENCES post_audit.audits (id),
-  import bigint NOT NULL,
+  audit_id bigint REFERENCES post_audit.audits (id),
+  import bigint,
   decision_id bigint REFERENCES post_audit.decisions (id),
-  happened_at timestamptz NOT NULL
+  -- who did it and what was said; null where an import did
+  actor text,
+  note text,
+  happened_at timestamptz NOT NULL,
+  CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL))
 );
+-- An older version of ours knew events of imports alone.
+DO $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM pg_attribute AS a WHERE a.attrelid = 'post_audit.task_events'::regclass AND a.attname = 'actor'
+  ) THEN
+    ALTER TABLE post_audit.task_events ADD COLUMN actor text, ADD COLUMN note text, ALTER COLUMN audit_id DROP NOT NULL,
+      ALTER COLUMN import DROP NOT NULL, DROP CONSTRAINT IF EXISTS task_events_kind_check;
+    ALTER TABLE post_audit.task_events ADD CONSTRAINT task_events_kind_check CHECK (kind ~ '^[a-z_]+$') NOT VALID,
+      ADD CONSTRAINT task_events_check CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL)) NOT VALID;
+  END IF;
+END
+$$;
 CREATE INDEX IF NOT EXISTS task_events_task ON post_audit.task_events (task_id, id);
+CREATE INDEX IF NOT EXISTS task_events_time ON post_audit.task_events (happened_at) INCLUDE (kind);
 CREATE INDEX IF NOT EXISTS task_events_audit ON post_audit.task_events (audit_id, import);
 CREATE INDEX IF NOT EXISTS task_events_decision ON post_audit.task_events (decision_id) WHERE decision_id IS NOT NULL;
 
@@ -511,7 +532,8 @@ DECLARE
     content_hash, source, target, name, format, complete, coalesce(total, jsonb_array_length(findings)), findings, "position",
     reported, needs_review, errors);
   audit_id bigint := (stored ->> 'id')::bigint;
-  nothing CONSTANT jsonb := '{"new": 0, "recorded": 0, "changed": 0, "reopened": 0, "closed": 0, "kept": 0, "gone": 0, "new_critical": 0, "new_high": 0}';
+  nothing CONSTANT jsonb := '{"new": 0, "recorded": 0, "changed": 0, "reopened": 0, "closed": 0, "kept": 0, "gone": 0, "open_before": 0,
+    "new_critical": 0, "new_high": 0}';
 BEGIN
   IF stored ->> 'state' = 'receiving' THEN
     RAISE EXCEPTION 'Of audit % (%) % findings have not arrived yet.', audit_id, name, stored ->> 'missing'
@@ -573,43 +595,5 @@ BEGIN
         FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1
       ) AS q)
   );
-END
-$$;
-
--- Tasks that wait for somebody, the most urgent first: by priority, then by age. `after` is `next` of the page before.
-CREATE FUNCTION public.post_audit_read_pending_tasks("limit" integer DEFAULT 100, after jsonb DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  key_type text;
-  answer jsonb;
-BEGIN
-  PERFORM post_audit.require_roles('tasks');
-  IF "limit" NOT BETWEEN 1 AND 1000 THEN
-    RAISE EXCEPTION 'A page holds 1 to 1000 tasks, not %.', "limit" USING ERRCODE = 'invalid_parameter_value';
-  END IF;
-  IF after IS NOT NULL AND NOT after ?& ARRAY['rank', 'first_seen_at', 'id'] THEN
-    RAISE EXCEPTION 'The place to go on from is not one: %.', after
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give `next` of the page before, unchanged.';
-  END IF;
-  SELECT format_type(a.atttypid, a.atttypmod) INTO key_type FROM pg_catalog.pg_attribute AS a
-  WHERE a.attrelid = to_regclass('post_audit.tasks') AND a.attname = 'id';
-  EXECUTE format($query$
-    SELECT jsonb_build_object(
-      'tasks', coalesce(jsonb_agg(to_jsonb(page) - 'rank' ORDER BY page.rank, page.first_seen_at, page.id), '[]'),
-      'next', CASE WHEN count(*) = $1 THEN (
-        array_agg(jsonb_build_object('rank', page.rank, 'first_seen_at', page.first_seen_at, 'id', page.id)
-          ORDER BY page.rank DESC, page.first_seen_at DESC, page.id DESC))[1] END)
-    FROM (
-      SELECT t.id, t.title, t.description, t.priority, t.category, t.status, t.estimated_hours, t.source, t.target, t.location,
-        t.line, t.component, t.rule, t.severity, t.disposition, t.occurrences, t.first_seen_at, t.last_seen_at,
-        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank
-      FROM post_audit.tasks AS t
-      WHERE t.status = 'pending' AND ($2 IS NULL OR (
-        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
-      ) > (($2 ->> 'rank')::integer, ($2 ->> 'first_seen_at')::timestamptz, ($2 ->> 'id')::%1$s))
-      ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
-      LIMIT $1
-    ) AS page$query$, key_type) INTO answer USING "limit", after;
-  RETURN answer || jsonb_build_object('count', (SELECT count(*) FROM post_audit.tasks AS t WHERE t.status = 'pending'));
 END
 $$;

@@ -26,7 +26,7 @@ def gather(database: Database, policy: EnhancementsPolicy, as_of: datetime) -> E
     answer = database.call(
         "post_audit_read_enhancements",
         as_of=as_of,
-        days_to_fix=dict(policy.days_to_fix),
+        days_to_fix=dict(policy.scoring.days_to_fix),
         audits_limit=policy.audits_per_decision,
         refused_days=policy.refused_days,
     )

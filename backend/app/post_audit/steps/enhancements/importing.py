@@ -75,7 +75,12 @@ class StoredAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What an import did to the tasks of its scope, or would do. See `facts.Preview` for the counts.
+    """What an import did to the tasks of its scope, or would do.
+
+    `new` are the tasks it made, `recorded` those that the report says are done; `unchanged` are reported as they
+    were, `changed` with another place, severity or count, `reopened` again after they had been closed. `closed` holds
+    what the report says is done and what it no longer reports (`gone`); `kept` are reported although a person put
+    them aside. `open_before` are the tasks of the scope that were open.
 
     `repeated` when the same content has been imported before and nothing else since; `audit_id` is None of a dry run.
     """
@@ -88,10 +93,16 @@ class ImportReport:
     closed: int
     kept: int
     gone: int
+    open_before: int
     new_critical: int
     new_high: int
     repeated: bool
     audit_id: int | None = None
+
+    @property
+    def closes_most(self) -> bool:
+        """Whether over half of the scope's open tasks would be closed as gone."""
+        return self.gone * 2 > self.open_before
 
 
 def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None) -> list[ParsedAudit]:

@@ -32,6 +32,7 @@ COUNTS = dict.fromkeys(
         "closed",
         "kept",
         "gone",
+        "open_before",
         "new_critical",
         "new_high",
     ),
