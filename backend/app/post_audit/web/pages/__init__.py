@@ -70,7 +70,10 @@ def _opened(
 
     async def opened(request: Request) -> None:
         query = {**{name: str(value) for name, value in request.path_params.items()}, **request.query_params}
-        view = View(house, page, visit_of(request), query, loads, watcher)
+        visit = visit_of(request)
+        if page.knows_who:
+            query["who"] = visit.person.name
+        view = View(house, page, visit, query, loads, watcher)
         notes = await run.io_bound(_notes, house, tabs)
         head()
         draw_frame(view, tabs, notes, watcher)

@@ -86,4 +86,6 @@ class Page:
     below: str = ""
     """The path of the tab that it belongs to, where it has none of its own."""
     is_wide: bool = False
+    knows_who: bool = False
+    """Whether what it loads depends on who looks; `query["who"]` is their name then."""
     remembers: Mapping[str, Any] = field(default_factory=dict)

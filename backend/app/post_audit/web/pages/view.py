@@ -126,7 +126,13 @@ class View:
 
     def redraw(self) -> None:
         """Draw again what the visitor's own state has changed."""
-        self._draw((self.data, None))
+        with self.client:
+            self._draw((self.data, None))
+
+    def redraw_all(self) -> None:
+        """Draw everything again."""
+        self._drawn.clear()
+        self.redraw()
 
     async def _load(self, *, fresh: bool) -> tuple[Any, PostAuditError | None]:
         try:

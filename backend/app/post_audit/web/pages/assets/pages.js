@@ -10,8 +10,10 @@
 
   // An update replaces elements; whoever stood on one with a key stands on its successor afterwards.
   let lastKey = null;
+  let lastRow = -1;
   document.addEventListener("focusin", (event) => {
     lastKey = event.target.closest?.("[data-key]")?.dataset.key ?? null;
+    lastRow = visible(".task").indexOf(event.target.closest?.(".task"));
   });
   const byKey = (key) => [...document.querySelectorAll("[data-key]")].find((item) => item.dataset.key === key);
 
@@ -32,7 +34,10 @@
     restoreFocus() {
       requestAnimationFrame(() => {
         if (lastKey && (document.activeElement === document.body || document.activeElement === null)) {
-          byKey(lastKey)?.focus({ preventScroll: true });
+          // a row that is gone leaves its place to the next one
+          const rows = visible(".task");
+          const next = byKey(lastKey) ?? (lastRow >= 0 ? rows[Math.min(lastRow, rows.length - 1)] : null);
+          next?.focus({ preventScroll: true });
         }
       });
     },
@@ -60,6 +65,17 @@
     if (event.key === "ArrowUp") { event.preventDefault(); step(row, -1); return; }
     if (event.key === "Enter" && target === row) { event.preventDefault(); (press("open")); return; }
     if (known[event.key]) { event.preventDefault(); known[event.key](); }
+  });
+
+  // A chosen or dropped file goes to the address that its field names.
+  document.addEventListener("change", async (event) => {
+    const field = event.target;
+    if (!field.dataset?.upload || !field.files?.length) return;
+    const form = new FormData();
+    form.append("file", field.files[0], field.files[0].name);
+    const answer = await fetch(field.dataset.upload, { method: "POST", body: form });
+    field.closest(".drop")?.classList.toggle("refused", !answer.ok);
+    field.value = "";
   });
 
   const zone = (event) => event.target.closest?.(".drop");
