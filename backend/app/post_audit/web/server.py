@@ -17,7 +17,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from app.post_audit.errors import ConfigurationError, PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind
-from app.post_audit.web import audits, bugs, conversions, health, live, tasks
+from app.post_audit.web import audits, bugs, conversions, decisions, health, house, live, runs, tasks
 from app.post_audit.web.access import AccessPolicy, Door, login
 from app.post_audit.web.access.gate import Gate
 from app.post_audit.web.errors import add_error_handlers
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "serve"]
 
-_MODULES: Final = (login, health, conversions, bugs, live, tasks, audits)
+_MODULES: Final = (login, health, house, runs, decisions, conversions, bugs, live, tasks, audits)
 
 _log = get_logger(__name__)
 
@@ -40,12 +40,14 @@ def create_app(
     start_run: Callable[[RunKind, str], object] | None = None,
     *,
     policy: AccessPolicy | None = None,
+    application: Application | None = None,
     with_pages: bool = False,
 ) -> FastAPI:
     """Put the routes together over one database, behind the gate.
 
     `start_run(kind, tick)` starts a run and returns at once; without it an audit that arrives waits for the next.
-    Without a policy only this machine is served, to read. Pages belong to the process (NiceGUI keeps them in a
+    Without a policy only this machine is served, to read. `application` is what was built from settings, where there
+    is one: it tells them and sends what is due. Pages belong to the process (NiceGUI keeps them in a
     global), so only one application of a process can have them.
     """
     app = FastAPI(
@@ -57,6 +59,9 @@ def create_app(
     app.state.database = database
     app.state.start_run = start_run
     app.state.door = door
+    app.state.application = application
+    app.state.settings = None if application is None else application.settings
+    app.state.deliver = _nothing if application is None else application.deliver
     for module in _MODULES:
         app.include_router(module.router)
     app.router.routes.append(Unknown(app.routes))
@@ -85,7 +90,7 @@ def serve(application: Application, *, port: int) -> int:
     def start_run(kind: RunKind, tick: str) -> object:
         return runs.submit(_run, application, kind, tick)
 
-    app = create_app(application.database, start_run, policy=policy, with_pages=True)
+    app = create_app(application.database, start_run, policy=policy, application=application, with_pages=True)
     # Who a proxy speaks for is judged by the gate, which knows whom to believe.
     config = uvicorn.Config(
         app, host=policy.address, port=port, log_config=None, server_header=False, proxy_headers=False
@@ -101,6 +106,11 @@ def serve(application: Application, *, port: int) -> int:
         # A run that is going on is handed back after its step; those that wait are made by the next one.
         application.runner.stop()
         runs.shutdown(wait=True, cancel_futures=True)
+    return 0
+
+
+def _nothing() -> int:
+    """Send nothing: what is due waits in the outbox for a program that has senders."""
     return 0
 
 
