@@ -118,7 +118,9 @@ def change_password(name: _Name, password_stdin: _FromInput = False, as_json: As
     if as_json:
         print_json(answer)
     else:
-        out.print(f"The password of {name} is changed; sessions ended: {answer['ended_sessions']}.", markup=False)
+        out.print(
+            f"The password of {name} is changed; sessions ended: {answer['ended_sessions']}.", markup=False
+        )
     return 0
 
 
@@ -195,7 +197,9 @@ def list_tokens(as_json: AsJson = False) -> int:
 
 @_tokens.command("revoke")
 def revoke_token(
-    identifier: Annotated[int, typer.Argument(metavar="ID", help="The token's number, as the list shows it.")],
+    identifier: Annotated[
+        int, typer.Argument(metavar="ID", help="The token's number, as the list shows it.")
+    ],
     as_json: AsJson = False,
 ) -> int:
     """End an API token; its program is refused from then on."""

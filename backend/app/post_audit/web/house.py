@@ -15,7 +15,17 @@ from app.post_audit.web.access import Role, allowed
 from app.post_audit.web.context import Approver, DatabaseOfRequest, Operator, PersonOfRequest, visit_of
 from app.post_audit.web.shapes import Before, Limit, Open, following
 
-__all__ = ["AuditEntry", "AuditLog", "Me", "Mode", "ModeBody", "Setting", "SettingsAnswer", "Status", "router"]
+__all__ = [
+    "AuditEntry",
+    "AuditLog",
+    "Me",
+    "Mode",
+    "ModeBody",
+    "Setting",
+    "SettingsAnswer",
+    "Status",
+    "router",
+]
 
 router = APIRouter(prefix="/api/admin", tags=["house"])
 

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Before", "Change", "DecisionOut", "Identifier", "Limit", "Open", "OutMessage", "Reason", "following"]
+__all__ = [
+    "Before",
+    "Change",
+    "DecisionOut",
+    "Identifier",
+    "Limit",
+    "Open",
+    "OutMessage",
+    "Reason",
+    "following",
+]
 
 _LARGEST: Final = 2**63 - 1
 

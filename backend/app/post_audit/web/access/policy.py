@@ -59,7 +59,7 @@ class AccessPolicy:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Read the settings. Raises `ConfigurationError` when others than this machine would be served without a secret."""
+        """Read the settings; raises `ConfigurationError` where others than this machine would need no secret."""
         secret = settings.secret
         if secret is None and not is_loopback(settings.address):
             raise ConfigurationError(
