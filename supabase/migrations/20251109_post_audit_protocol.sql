@@ -505,6 +505,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
   CHECK ((kind = 'step') = (run_id IS NOT NULL))
 );
+-- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);
@@ -1086,7 +1088,7 @@ BEGIN ATOMIC
   SELECT jsonb_build_object(
     'id', d.id, 'kind', d.kind, 'run_id', d.run_id, 'step', d.step, 'mode', d.mode, 'outcome', d.outcome,
     'state', d.state, 'headline', d.headline, 'reasons', d.reasons, 'numbers', d.numbers, 'next', d.next,
-    'undoes', d.undoes, 'actor', d.actor, 'as_of', d.as_of, 'decided_at', d.decided_at,
+    'undoes', d.undoes, 'actor', d.actor, 'proposed_by', d.proposed_by, 'as_of', d.as_of, 'decided_at', d.decided_at,
     'final_because', d.final_because,
     'undone_by', (SELECT max(u.id) FROM post_audit.decisions AS u WHERE u.undoes = d.id),
     'counts', (SELECT coalesce(jsonb_object_agg(g.state, g.n), '{}') FROM (
@@ -1311,7 +1313,47 @@ BEGIN
 END
 $$;
 
--- Agree to what a decision proposes: all of it, or the subjects that are named.
+-- Store what a person wants done as a proposal of a step, in a run of its own: nothing is changed before somebody else
+-- approves it. It replaces what still waits for approval of that step.
+CREATE FUNCTION public.post_audit_apply_proposal(step text, decision jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  new_run bigint;
+  new_id bigint;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM post_audit.step_modes AS m WHERE m.step = post_audit_apply_proposal.step) THEN
+    RAISE EXCEPTION 'There is no step named %.', step USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF coalesce(jsonb_array_length(decision -> 'changes'), 0) = 0 THEN
+    RAISE EXCEPTION 'A proposal changes something.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE post_audit.changes AS c SET state = 'superseded'
+  FROM post_audit.decisions AS d
+  WHERE d.id = c.decision_id AND d.step = post_audit_apply_proposal.step AND c.state = 'proposed';
+  UPDATE post_audit.decisions AS d SET state = 'superseded'
+  WHERE d.step = post_audit_apply_proposal.step AND d.state = 'proposed';
+  INSERT INTO post_audit.runs (tick, kind, state, steps, owner, as_of, lease_expires_at, finished_at)
+  VALUES ('by hand ' || gen_random_uuid(), 'step', 'completed', jsonb_build_array(step), actor, post_audit.clock(),
+    clock_timestamp(), clock_timestamp())
+  RETURNING id INTO new_run;
+  INSERT INTO post_audit.decisions
+    (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, independent,
+     final_because, hold_days, actor, proposed_by, as_of)
+  VALUES (new_run, step, 'propose', 'act', 'proposed', decision ->> 'headline', decision -> 'reasons',
+    coalesce(decision -> 'numbers', '{}'), coalesce(decision ->> 'next', ''), coalesce(decision -> 'messages', '[]'),
+    coalesce(decision -> 'undo_messages', '[]'), coalesce((decision ->> 'independent')::boolean, false),
+    coalesce(decision ->> 'final_because', ''), coalesce((decision ->> 'hold_days')::integer, 7), actor, actor, post_audit.clock())
+  RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
+  INSERT INTO post_audit.changes (decision_id, position, subject, before, after, state)
+  SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after', 'proposed'
+  FROM jsonb_array_elements(decision -> 'changes') WITH ORDINALITY AS c (value, position);
+  INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms) VALUES (new_run, step, 'decided', new_id, 0);
+  RETURN post_audit.answer(new_id, 0);
+END
+$$;
+
+-- Agree to what a decision proposes: all of it, or the subjects that are named. Refused for whoever proposed it by hand.
 CREATE FUNCTION public.post_audit_apply_approval(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
@@ -1320,6 +1362,10 @@ DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   remaining integer;
 BEGIN
+  IF decision.proposed_by = actor THEN
+    RAISE EXCEPTION '% proposed decision % by hand, so somebody else approves it.', actor, decision_id
+      USING ERRCODE = 'insufficient_privilege', HINT = 'Ask another approver, or decline it.';
+  END IF;
   UPDATE post_audit.changes AS c SET state = 'pending', detail = format('approved by %s', actor)
   WHERE c.decision_id = post_audit_apply_approval.decision_id AND c.state = 'proposed'
     AND (subjects IS NULL OR subjects ? c.subject);
@@ -1605,6 +1651,29 @@ CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS j
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));
 
+-- Runs, newest first, with how far each has come: `before` is the last id of the page before; with a `tick`, that one alone.
+CREATE FUNCTION public.post_audit_read_runs(before bigint DEFAULT NULL, "limit" integer DEFAULT 50, tick text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at,
+    'finished_at', r.finished_at, 'requested_steps', r.steps,
+    'of', coalesce(jsonb_array_length(nullif(r.steps, 'null')), (SELECT count(*) FROM post_audit.step_modes AS m)),
+    'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'step', s.step, 'state', s.state, 'decision_id', s.decision_id, 'outcome', d.outcome, 'headline', d.headline,
+        'error', s.error ->> 'message', 'duration_ms', s.duration_ms) ORDER BY m.position), '[]')
+      FROM post_audit.step_runs AS s JOIN post_audit.step_modes AS m ON m.step = s.step
+      LEFT JOIN post_audit.decisions AS d ON d.id = s.decision_id WHERE s.run_id = r.id)
+  ) ORDER BY r.id DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.runs AS a
+    WHERE (post_audit_read_runs.before IS NULL OR a.id < post_audit_read_runs.before)
+      AND (post_audit_read_runs.tick IS NULL OR a.tick = post_audit_read_runs.tick)
+    ORDER BY a.id DESC LIMIT post_audit_read_runs."limit"
+  ) AS r;
+END;
+
 -- What a newcomer, a health check or a dry run wants to know first.
 CREATE FUNCTION public.post_audit_read_status() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
@@ -1779,11 +1848,15 @@ END;
 CREATE FUNCTION public.post_audit_apply_user(name text, role text, password_hash text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
+  IF name !~ '^[a-z0-9][a-z0-9._@+-]{0,63}$' THEN
+    RAISE EXCEPTION '% cannot be a user''s name.', name USING ERRCODE = 'invalid_parameter_value',
+      HINT = 'At most 64 small letters, digits and the signs . _ @ + -, beginning with a letter or a digit.';
+  END IF;
   INSERT INTO post_audit.users (name, role, password_hash, created_by) VALUES (name, role, password_hash, actor)
   ON CONFLICT ON CONSTRAINT users_pkey DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'There is a user % already.', name
-      USING ERRCODE = 'invalid_parameter_value', HINT = format('Change the password: post-audit users password %s.', name);
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('To set another password call post-audit users password %s.', name);
   END IF;
   PERFORM public.post_audit_apply_audit_entry(actor, 'command', '', 'user.added', format('%s as %s', name, role));
   RETURN jsonb_build_object('name', name, 'role', role);
@@ -1997,30 +2070,13 @@ END;
 
 -- ---- 24_pages.sql ----
 
--- What the pages ask besides: whether anything has changed, the runs before, and the messages.
+-- What the pages ask besides: whether anything has changed, what became of the messages, and tasks by their words.
 
 -- A value that differs from the one before whenever anything has been committed in between: the snapshot itself. What
 -- two equal snapshots see is the same, so nothing has to be counted, and a change by another program is noticed too.
 CREATE FUNCTION public.post_audit_read_version() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN to_jsonb(pg_current_snapshot()::text);
-
--- Runs, newest first: when, how long, and which steps failed. `before` is the last id of the page before.
-CREATE FUNCTION public.post_audit_read_run_history("limit" integer DEFAULT 24, before bigint DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
-BEGIN ATOMIC
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'id', r.id, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at, 'finished_at', r.finished_at,
-    'requested_steps', r.steps,
-    'duration_ms', (SELECT coalesce(sum(s.duration_ms), 0) FROM post_audit.step_runs AS s WHERE s.run_id = r.id),
-    'steps', (SELECT count(*) FROM post_audit.step_runs AS s WHERE s.run_id = r.id),
-    'failed', (SELECT coalesce(jsonb_agg(s.step), '[]') FROM post_audit.step_runs AS s WHERE s.run_id = r.id AND s.state = 'failed'),
-    'acted', (SELECT count(*) FROM post_audit.decisions AS d WHERE d.run_id = r.id AND d.outcome = 'act')
-  ) ORDER BY r.id DESC), '[]')
-  FROM (SELECT * FROM post_audit.runs AS a
-    WHERE post_audit_read_run_history.before IS NULL OR a.id < post_audit_read_run_history.before
-    ORDER BY a.id DESC LIMIT least(greatest(post_audit_read_run_history."limit", 1), 500)) AS r;
-END;
 
 -- Messages, newest first, with what became of them; with `open`, only those that have not arrived: they wait, or were given up.
 CREATE FUNCTION public.post_audit_read_messages(

@@ -104,6 +104,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
   CHECK ((kind = 'step') = (run_id IS NOT NULL))
 );
+-- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);

@@ -116,6 +116,29 @@ CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS j
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));
 
+-- Runs, newest first, with how far each has come: `before` is the last id of the page before; with a `tick`, that one alone.
+CREATE FUNCTION public.post_audit_read_runs(before bigint DEFAULT NULL, "limit" integer DEFAULT 50, tick text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at,
+    'finished_at', r.finished_at, 'requested_steps', r.steps,
+    'of', coalesce(jsonb_array_length(nullif(r.steps, 'null')), (SELECT count(*) FROM post_audit.step_modes AS m)),
+    'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'step', s.step, 'state', s.state, 'decision_id', s.decision_id, 'outcome', d.outcome, 'headline', d.headline,
+        'error', s.error ->> 'message', 'duration_ms', s.duration_ms) ORDER BY m.position), '[]')
+      FROM post_audit.step_runs AS s JOIN post_audit.step_modes AS m ON m.step = s.step
+      LEFT JOIN post_audit.decisions AS d ON d.id = s.decision_id WHERE s.run_id = r.id)
+  ) ORDER BY r.id DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.runs AS a
+    WHERE (post_audit_read_runs.before IS NULL OR a.id < post_audit_read_runs.before)
+      AND (post_audit_read_runs.tick IS NULL OR a.tick = post_audit_read_runs.tick)
+    ORDER BY a.id DESC LIMIT post_audit_read_runs."limit"
+  ) AS r;
+END;
+
 -- What a newcomer, a health check or a dry run wants to know first.
 CREATE FUNCTION public.post_audit_read_status() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'

@@ -103,11 +103,15 @@ END;
 CREATE FUNCTION public.post_audit_apply_user(name text, role text, password_hash text, actor text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
+  IF name !~ '^[a-z0-9][a-z0-9._@+-]{0,63}$' THEN
+    RAISE EXCEPTION '% cannot be a user''s name.', name USING ERRCODE = 'invalid_parameter_value',
+      HINT = 'At most 64 small letters, digits and the signs . _ @ + -, beginning with a letter or a digit.';
+  END IF;
   INSERT INTO post_audit.users (name, role, password_hash, created_by) VALUES (name, role, password_hash, actor)
   ON CONFLICT ON CONSTRAINT users_pkey DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'There is a user % already.', name
-      USING ERRCODE = 'invalid_parameter_value', HINT = format('Change the password: post-audit users password %s.', name);
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('To set another password call post-audit users password %s.', name);
   END IF;
   PERFORM public.post_audit_apply_audit_entry(actor, 'command', '', 'user.added', format('%s as %s', name, role));
   RETURN jsonb_build_object('name', name, 'role', role);

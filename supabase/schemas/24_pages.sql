@@ -1,27 +1,10 @@
--- What the pages ask besides: whether anything has changed, the runs before, and the messages.
+-- What the pages ask besides: whether anything has changed, what became of the messages, and tasks by their words.
 
 -- A value that differs from the one before whenever anything has been committed in between: the snapshot itself. What
 -- two equal snapshots see is the same, so nothing has to be counted, and a change by another program is noticed too.
 CREATE FUNCTION public.post_audit_read_version() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN to_jsonb(pg_current_snapshot()::text);
-
--- Runs, newest first: when, how long, and which steps failed. `before` is the last id of the page before.
-CREATE FUNCTION public.post_audit_read_run_history("limit" integer DEFAULT 24, before bigint DEFAULT NULL) RETURNS jsonb
-LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
-BEGIN ATOMIC
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'id', r.id, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at, 'finished_at', r.finished_at,
-    'requested_steps', r.steps,
-    'duration_ms', (SELECT coalesce(sum(s.duration_ms), 0) FROM post_audit.step_runs AS s WHERE s.run_id = r.id),
-    'steps', (SELECT count(*) FROM post_audit.step_runs AS s WHERE s.run_id = r.id),
-    'failed', (SELECT coalesce(jsonb_agg(s.step), '[]') FROM post_audit.step_runs AS s WHERE s.run_id = r.id AND s.state = 'failed'),
-    'acted', (SELECT count(*) FROM post_audit.decisions AS d WHERE d.run_id = r.id AND d.outcome = 'act')
-  ) ORDER BY r.id DESC), '[]')
-  FROM (SELECT * FROM post_audit.runs AS a
-    WHERE post_audit_read_run_history.before IS NULL OR a.id < post_audit_read_run_history.before
-    ORDER BY a.id DESC LIMIT least(greatest(post_audit_read_run_history."limit", 1), 500)) AS r;
-END;
 
 -- Messages, newest first, with what became of them; with `open`, only those that have not arrived: they wait, or were given up.
 CREATE FUNCTION public.post_audit_read_messages(

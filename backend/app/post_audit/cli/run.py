@@ -88,7 +88,7 @@ def schedule(
 def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000 when not given.")] = None,
 ) -> int:
-    """Serve the API on this machine (127.0.0.1) until stopped."""
+    """Serve pages and API on port 8000 until stopped; without POST_AUDIT_SECRET for this machine alone."""
     from app.post_audit.web.server import serve as serve_application
 
     with build() as application:

@@ -17,11 +17,13 @@ from fastapi.middleware.gzip import GZipMiddleware
 from app.post_audit.errors import ConfigurationError, PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind
-from app.post_audit.web import audits, bugs, conversions, health, live, tasks
+from app.post_audit.web import audits, bugs, conversions, decisions, health, house, live, openapi, runs, tasks
 from app.post_audit.web.access import AccessPolicy, Door, login
 from app.post_audit.web.access.gate import Gate
 from app.post_audit.web.errors import add_error_handlers
 from app.post_audit.web.headers import SecurityHeaders
+from app.post_audit.web.hot import HotReads
+from app.post_audit.web.limits import BodyLimit
 from app.post_audit.web.unknown import Unknown
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "serve"]
 
-_MODULES: Final = (login, health, conversions, bugs, live, tasks, audits)
+_MODULES: Final = (login, openapi, health, house, runs, decisions, conversions, bugs, live, tasks, audits)
 
 _log = get_logger(__name__)
 
@@ -40,23 +42,30 @@ def create_app(
     start_run: Callable[[RunKind, str], object] | None = None,
     *,
     policy: AccessPolicy | None = None,
+    application: Application | None = None,
     with_pages: bool = False,
 ) -> FastAPI:
     """Put the routes together over one database, behind the gate.
 
     `start_run(kind, tick)` starts a run and returns at once; without it an audit that arrives waits for the next.
-    Without a policy only this machine is served, to read. Pages belong to the process (NiceGUI keeps them in a
+    Without a policy only this machine is served, to read. `application` is what was built from settings, where there
+    is one: it tells them and sends what is due. Pages belong to the process (NiceGUI keeps them in a
     global), so only one application of a process can have them.
     """
     app = FastAPI(
         title="Post-Audit Protocol",
         description="Six watches over a marketplace that decide, act and say why.",
         version="1.0.0",
+        docs_url=None,
+        redoc_url=None,
     )
     door = Door(database, policy or AccessPolicy())
     app.state.database = database
     app.state.start_run = start_run
     app.state.door = door
+    app.state.application = application
+    app.state.settings = None if application is None else application.settings
+    app.state.deliver = _nothing if application is None else application.deliver
     for module in _MODULES:
         app.include_router(module.router)
     app.router.routes.append(Unknown(app.routes))
@@ -65,7 +74,10 @@ def create_app(
 
         pages.mount(app, storage_secret=door.policy.sign("pages", ""))
     add_error_handlers(app)
+    openapi.describe_errors(app)
     # The one that is added last is passed first.
+    app.add_middleware(HotReads)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Gate, door=door)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
@@ -85,8 +97,9 @@ def serve(application: Application, *, port: int) -> int:
     def start_run(kind: RunKind, tick: str) -> object:
         return runs.submit(_run, application, kind, tick)
 
-    app = create_app(application.database, start_run, policy=policy, with_pages=True)
-    app.state.application = application
+    app = create_app(application.database, start_run, policy=policy, application=application, with_pages=True)
+    # Behind a run that goes on: that one sends what is due at its end, and nobody waits for a receiver.
+    app.state.deliver = lambda: runs.submit(application.deliver)
     # Who a proxy speaks for is judged by the gate, which knows whom to believe.
     config = uvicorn.Config(
         app, host=policy.address, port=port, log_config=None, server_header=False, proxy_headers=False
@@ -102,6 +115,11 @@ def serve(application: Application, *, port: int) -> int:
         # A run that is going on is handed back after its step; those that wait are made by the next one.
         application.runner.stop()
         runs.shutdown(wait=True, cancel_futures=True)
+    return 0
+
+
+def _nothing() -> int:
+    """Send nothing: what is due waits in the outbox for a program that has senders."""
     return 0
 
 

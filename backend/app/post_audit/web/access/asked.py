@@ -55,7 +55,8 @@ class Asked:
         peer = str((scope.get("client") or ("", 0))[0])
         named = headers.getlist("host")
         host = named[0] if len(named) == 1 else ""
-        scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+        said = str(scope["scheme"])
+        scheme = {"ws": "http", "wss": "https"}.get(said, said)
         is_plain = (
             is_loopback(peer)
             and is_loopback(host_alone(host))
@@ -97,7 +98,7 @@ class Asked:
 
     @property
     def is_same_origin(self) -> bool:
-        """Whether the browser says that one of our own pages made it. What says nothing is not: a browser always does."""
+        """Whether the browser says that one of our own pages made it; a browser never says nothing."""
         says = "origin" in self.headers or self.headers.get("sec-fetch-site") == "same-origin"
         return says and not self.is_cross_site
 

@@ -44,10 +44,10 @@ def fits(stored: str | None, password: str) -> bool:
     """Whether a password is the one behind a stored hash. Without a hash it takes as long, and is false."""
     with _at_once:
         try:
-            found = _hasher.verify(_nobodys() if stored is None else stored, password[:_MAXIMUM_LENGTH])
+            _hasher.verify(_nobodys() if stored is None else stored, password[:_MAXIMUM_LENGTH])
         except (VerificationError, InvalidHashError):
             return False
-    return found and stored is not None
+    return stored is not None
 
 
 def is_outdated(stored: str) -> bool:

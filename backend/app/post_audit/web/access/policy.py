@@ -59,7 +59,7 @@ class AccessPolicy:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Read the settings. Raises `ConfigurationError` when others than this machine would be served without a secret."""
+        """Read the settings; raises `ConfigurationError` where others than this machine would need no secret."""
         secret = settings.secret
         if secret is None and not is_loopback(settings.address):
             raise ConfigurationError(
@@ -72,8 +72,13 @@ class AccessPolicy:
             is_guarded=secret is not None,
             address=settings.address,
             hosts=frozenset(_listed(settings.hosts, lower=True)),
-            proxies=tuple(_network(entry) for entry in _listed(settings.proxies)),
+            proxies=cls.networks(settings.proxies),
         )
+
+    @staticmethod
+    def networks(text: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Read addresses and networks with commas between; raises `InvalidSetting` naming the one that is none."""
+        return tuple(_network(entry) for entry in _listed(text))
 
     def sign(self, purpose: str, text: str) -> str:
         """Sign a text for one purpose alone, as 64 hexadecimal signs."""

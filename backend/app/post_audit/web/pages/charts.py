@@ -27,9 +27,9 @@ _MOST_LINES: Final = 4
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def chart(options: Mapping[str, Any], label: str) -> None:
+def chart(options: Mapping[str, Any], label: str, *, classes: str = "chart") -> None:
     """Draw a chart; `label` is the sentence that it says, for those who do not see it."""
-    with box("div", "chart", role="img", aria_label=label):
+    with box("div", classes, role="img", aria_label=label):
         ui.echart(dict(options), renderer="svg")
 
 

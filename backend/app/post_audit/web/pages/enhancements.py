@@ -397,8 +397,9 @@ def _draw_progress(_view: View, statistics: Mapping[str, Any]) -> None:
     else:
         text("Nothing was finished in the last seven days." if left > 0 else "Nothing is left.", "p", "small")
     if points and found:
-        with box("div").style("height: 150px"):
-            charts.chart(charts.burn_up_options(points), f"Over {_DAYS} days: {found} found, {done} done.")
+        charts.chart(
+            charts.burn_up_options(points), f"Over {_DAYS} days: {found} found, {done} done.", classes="chart low-chart"
+        )
     with box("p", "meta"):
         moment(datetime.fromisoformat(statistics["as_of"]), form="day", before=f"{statistics['days']} days to ")
 

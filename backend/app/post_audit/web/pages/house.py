@@ -30,11 +30,13 @@ from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import (
     STATES,
     TITLES,
+    asked_because,
     duration_words,
     house_headline,
     how_many,
     number_word,
     parsed,
+    question,
     standing,
 )
 
@@ -42,6 +44,7 @@ __all__ = ["PAGES"]
 
 _SCHEDULE: Final = timedelta(hours=2)
 _RUNS_SHOWN: Final = 24
+_WAITING_SHOWN: Final = 10
 _REASONS_SHOWN: Final = 2
 _CHANNELS: Final = {"sms": "SMS", "whatsapp": "WhatsApp"}
 _RECEIVERS: Final = {"n8n_ab_update": "n8n", "n8n_scale": "n8n", "telegram": "Telegram"}
@@ -53,16 +56,42 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
     status: Any = call("post_audit_read_status")
     quarantine: Any = call("post_audit_read_quarantine", limit=1)
     capacity: Any = call("post_audit_read_decisions", step="infrastructure", limit=1)
+    runs: Any = call("post_audit_read_runs", limit=_RUNS_SHOWN)
+    # what a person did by hand is a run of one step; the last whole one is what the page is about
+    last = next((run["id"] for run in runs if run["requested_steps"] is None), None)
     return {
         "status": status,
-        "run": call("post_audit_read_run"),
-        "waiting": call("post_audit_read_decisions", waiting=True, limit=10),
-        "runs": call("post_audit_read_run_history", limit=_RUNS_SHOWN),
+        "run": None if last is None else call("post_audit_read_run", run_id=last),
+        "waiting": _waiting(house.database),
+        "runs": [run_as_bar(run) for run in runs],
         "open_messages": call("post_audit_read_messages", open=True, limit=5),
         "quarantined": quarantine["total"],
         "capacity": capacity[0] if capacity else None,
         "now": datetime.now(UTC).replace(second=0, microsecond=0).isoformat(),
         "can_run": house.start_run is not None,
+    }
+
+
+def _waiting(database: Database) -> list[dict[str, Any]]:
+    """The decisions that wait, each with the changes that do; their first five changes may be others."""
+    found: Any = database.call("post_audit_read_decisions", waiting=True, limit=_WAITING_SHOWN)
+    waiting = []
+    for brief in found:
+        whole: Any = database.call("post_audit_read_decision", decision_id=brief["id"])
+        proposed = [change for change in whole["changes"] if change["state"] == "proposed"]
+        waiting.append({**brief, "changes": proposed[:_WAITING_SHOWN]})
+    return waiting
+
+
+def run_as_bar(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bar of the history shows of a run."""
+    return {
+        "id": run["id"],
+        "kind": run["kind"],
+        "state": run["state"],
+        "started_at": run["started_at"],
+        "duration_ms": sum(step["duration_ms"] for step in run["steps"]),
+        "failed": [step["step"] for step in run["steps"] if step["state"] == "failed"],
     }
 
 
@@ -178,26 +207,18 @@ def _draw_card(view: View, decision: dict[str, Any], *, is_first: bool) -> None:
             badge(f"{TITLES.get(decision['step'], decision['step'])} · waits for you", "hand", "is-warn")
             with box("span", "meta"):
                 moment(datetime.fromisoformat(decision["as_of"]), form="day", before="as of ")
-        text(decision["headline"], "h3")
-        reasons = [reason["text"] for reason in decision["reasons"]]
-        asked = [
-            change["needs_approval"]["text"]
-            for change in decision["changes"]
-            if change["state"] == "proposed" and change["needs_approval"]
-        ]
-        for sentence in (asked[:1] or reasons[:_REASONS_SHOWN]) if proposed else reasons[:_REASONS_SHOWN]:
+        text(question(decision), "h3")
+        for sentence in asked_because(decision)[:_REASONS_SHOWN]:
             text(sentence, "p", "small")
-        if reasons and asked:
-            text(reasons[0], "p", "small")
         with box("div", "actions"):
             if view.visit.allows(Role.APPROVER):
                 button(
-                    f"Agree to {how_many(proposed, 'change', 'changes')}",
+                    "Yes, do it" if proposed == 1 else f"Yes, all {count(proposed)}",
                     lambda: deeds.approve(view, number),
                     kind="filled" if is_first else "",
                     key=f"approve-{number}",
                 )
-                button("Decline", lambda: deeds.reject(view, number), key=f"reject-{number}")
+                button("No", lambda: deeds.reject(view, number), key=f"reject-{number}")
             link("Why, and what exactly", f"/admin/decisions/{number}", data_key=f"why-{number}")
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from starlette.datastructures import State
 
-    from app.post_audit.compose import Application
     from app.post_audit.ports import Database
     from app.post_audit.runner import RunKind
+    from app.post_audit.settings import Settings
     from app.post_audit.web.pages.view import View
 
 __all__ = ["House", "Page", "Part", "Query", "Tab"]
@@ -32,19 +32,20 @@ class House:
         return database
 
     @property
-    def application(self) -> Application | None:
-        """The application, where one is served; a test may serve a database alone."""
-        return getattr(self._state, "application", None)
+    def settings(self) -> Settings | None:
+        """The settings of this server; a test may serve a database alone."""
+        settings: Settings | None = self._state.settings
+        return settings
 
     @property
     def start_run(self) -> Callable[[RunKind, str], object] | None:
         """What starts a run of a kind for a tick and returns at once; None where nothing can be run."""
-        return getattr(self._state, "start_run", None)
+        start: Callable[[RunKind, str], object] | None = self._state.start_run
+        return start
 
     def deliver(self) -> None:
         """Send what waits in the outbox, where this program can."""
-        if self.application is not None:
-            self.application.deliver()
+        self._state.deliver()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

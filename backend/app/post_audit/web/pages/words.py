@@ -11,11 +11,13 @@ from app.post_audit.formats import count, duration, percent, rupees
 __all__ = [
     "STATES",
     "TITLES",
+    "asked_because",
     "change_words",
     "duration_words",
     "house_headline",
     "how_many",
     "number_word",
+    "question",
     "standing",
     "value_words",
 ]
@@ -135,6 +137,38 @@ def change_words(change: Mapping[str, Any]) -> str:
         if before.get(name) != value
     ]
     return "; ".join(parts) or "nothing that is shown"
+
+
+_CHANNELS: Final = {"sms": "SMS", "whatsapp": "WhatsApp"}
+
+
+def question(decision: Mapping[str, Any]) -> str:
+    """Ask what a person is to decide; a decision of several kinds of changes is asked by its headline."""
+    number = int(decision["counts"].get("proposed", 0))
+    change = next(iter(decision["changes"]), None)
+    if change is None:
+        return str(decision["headline"])
+    kind, _, name = str(change["subject"]).partition(":")
+    after, before = change["after"], change["before"]
+    match kind:
+        case "capacity" if "daily_quota" in after and number == 1:
+            verb = "Raise" if after["daily_quota"] > before.get("daily_quota", 0) else "Lower"
+            return f"{verb} {_CHANNELS.get(name, name)} to {count(after['daily_quota'])} a day?"
+        case "supplier" if after.get("state") == "quarantined":
+            return "Is this supplier invented?" if number == 1 else f"Are these {count(number)} suppliers invented?"
+        case "bug":
+            return "Merge this bug?" if number == 1 else f"Merge these {count(number)} bugs?"
+        case "audit":
+            return "Take in this audit?" if number == 1 else f"Take in these {count(number)} audits?"
+    return str(decision["headline"])
+
+
+def asked_because(decision: Mapping[str, Any]) -> list[str]:
+    """Why a person is asked: what the waiting changes say themselves, each once, then the decision's own reasons."""
+    asked = [change["needs_approval"]["text"] for change in decision["changes"] if change["needs_approval"]]
+    own = [reason["text"] for reason in decision["reasons"] if "wait for a person" in reason["text"]]
+    reasons = [reason["text"] for reason in decision["reasons"]]
+    return list(dict.fromkeys([*own, *asked, *reasons]))
 
 
 def parsed(at: str | None) -> datetime | None:
