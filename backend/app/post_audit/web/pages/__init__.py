@@ -49,6 +49,8 @@ def mount(app: FastAPI, *, storage_secret: str) -> None:
         ui.page(page.path, title=f"{page.title} · Post-Audit", response_timeout=20)(
             _opened(house, page, tabs, loads, watcher)
         )
+    # the bar that Quasar shows for requests of its own has no name that could be read aloud
+    pages_app.config.quasar_config["loadingBar"]["skipHijack"] = True
     ui.run_with(
         app,
         title="Post-Audit Protocol",
