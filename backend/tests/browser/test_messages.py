@@ -13,11 +13,13 @@ Visit = Callable[..., Page]
 ACTIVE = "SELECT active_variant FROM public.ab_test_config"
 
 
-def test_the_experiment_is_told_switched_and_switched_back(visit: Visit, changing: psycopg.Connection) -> None:
+def test_the_experiment_is_told_switched_and_switched_back(
+    visit: Visit, changing: psycopg.Connection
+) -> None:
     page = visit("/admin/ab-test")
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_have_text("B won, and it is the active message.")
-    row = page.get_by_role("row", name="50 Inquiries Focus")
+    row = page.locator("tr.arm").filter(has_text="50 Inquiries Focus")
     expect(row).to_contain_text("95 %")
     expect(page.get_by_role("img", name="Evidence over time.")).to_be_visible()
     expect(page.get_by_role("img", name="Claim rates over time")).to_be_visible()

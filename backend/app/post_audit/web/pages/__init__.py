@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from nicegui import app as pages_app
-from nicegui import run, ui
+from nicegui import ui
+from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.errors import PostAuditError
 from app.post_audit.web.context import visit_of
@@ -76,7 +77,7 @@ def _opened(
         if page.knows_who:
             query["who"] = visit.person.name
         view = View(house, page, visit, query, loads, watcher)
-        notes = await run.io_bound(_notes, house, tabs)
+        notes = await run_in_threadpool(_notes, house, tabs)
         head()
         draw_frame(view, tabs, notes, watcher)
         with box("div", "sheet", id="content", tabindex="-1"):

@@ -80,13 +80,14 @@ def evidence_options(
 
     `history` has `time` and `e_value`; a dotted line leads to the day that is projected.
     """
-    points = [[_shifted(point["time"]), _height(point["e_value"])] for point in history]
+    times = [_shifted(point["time"]) for point in history]
+    points = [[at, _height(point["e_value"])] for at, point in zip(times, history, strict=True)]
     needed = math.log10(threshold)
     top = max(needed * 1.18, max((point[1] for point in points), default=0.0) + 0.25)
     bottom = min(-0.12 * top, min((point[1] for point in points), default=0.0) - 0.06 * top)
     last = points[-1]
-    end = max(last[0], _shifted(projected_at)) if projected_at is not None else last[0]
-    first = points[0][0]
+    end = max(times[-1], _shifted(projected_at)) if projected_at is not None else times[-1]
+    first = times[0]
     width = max(end - first, 3_600_000)
     today = odds(history[-1]["e_value"])
     is_enough = last[1] >= needed
@@ -155,7 +156,14 @@ def evidence_options(
         "tooltip": {"show": False},
         "series": [
             *series,
-            _note([first, needed], f"Enough to switch: {odds(threshold)}", "var(--accent)", "right", [4, -11], weight=600),
+            _note(
+                [first, needed],
+                f"Enough to switch: {odds(threshold)}",
+                "var(--accent)",
+                "right",
+                [4, -11],
+                weight=600,
+            ),
             _note([end, 0.0], "No evidence either way", "var(--ink2)", "left", [8, 10]),
         ],
     }
@@ -208,8 +216,16 @@ def bands_options(
             continue
         # the first bands are so wide that the others would be flat
         highest = max(highest, lower[-1][1] + width[-1][1], 1.6 * rates[-1][1])
-        stack = {"stack": name, "stackStrategy": "all", "symbol": "none", "type": "line", "silent": True,
-                 "lineStyle": {"opacity": 0}, "emphasis": {"disabled": True}, "tooltip": {"show": False}}
+        stack = {
+            "stack": name,
+            "stackStrategy": "all",
+            "symbol": "none",
+            "type": "line",
+            "silent": True,
+            "lineStyle": {"opacity": 0},
+            "emphasis": {"disabled": True},
+            "tooltip": {"show": False},
+        }
         series += [
             {**stack, "data": lower},
             {**stack, "data": width, "areaStyle": {"color": colour, "opacity": 0.16}},

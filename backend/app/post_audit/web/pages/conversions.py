@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from app.post_audit.codec import to_json
@@ -68,7 +69,11 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
     with box("div", "head"):
         with box("div", "head-text"):
             with box("p", "eyebrow"):
-                word(one["status_word"][0].upper() + one["status_word"][1:] if one["status_word"] else words, icon_name, kind)
+                word(
+                    one["status_word"][0].upper() + one["status_word"][1:] if one["status_word"] else words,
+                    icon_name,
+                    kind,
+                )
                 with box("span", "meta"):
                     text(one["name"])
                     if one["started_at"] is not None:
@@ -85,15 +90,19 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
                     if not (variant["is_active"] and variant["is_winner"]):
                         button(
                             f"Switch to {variant['letter']} now",
-                            lambda variant=variant: _switch(view, one, variant),
+                            partial(_switch, view, one, variant),
                             key=f"switch-{variant['id']}",
                         )
                 button("Stop", lambda: _stop(view, one), key="stop")
     if len(data["experiments"]) > 1:
         with box("div", "chips"):
             for each in data["experiments"]:
-                link(each["name"], f"/admin/ab-test?experiment={each['id']}", "chip",
-                     aria_current="page" if each["id"] == one["id"] else None)
+                link(
+                    each["name"],
+                    f"/admin/ab-test?experiment={each['id']}",
+                    "chip",
+                    aria_current="page" if each["id"] == one["id"] else None,
+                )
 
 
 async def _switch(view: View, one: Mapping[str, Any], variant: Mapping[str, Any]) -> None:
@@ -127,7 +136,10 @@ async def _stop(view: View, one: Mapping[str, Any]) -> None:
     if not await deeds.confirm(
         view,
         f"End {one['name']}?",
-        [f"{name} goes to everybody from now on, and nothing is compared any more.", "You can take it back by undo."],
+        [
+            f"{name} goes to everybody from now on, and nothing is compared any more.",
+            "You can take it back by undo.",
+        ],
         "End it",
         is_danger=True,
     ):
@@ -157,8 +169,12 @@ def _draw_arms(_view: View, one: dict[str, Any] | None) -> None:
     with box("div", "panel arms"), box("table", "table stack"):
         with box("thead"), box("tr"):
             for name, classes in (
-                ("Message", ""), ("Share", "number"), ("Invites counted", "number"), ("Claims", "number"),
-                ("Claim rate", "number"), ("Where the true rate may lie", "end"),
+                ("Message", ""),
+                ("Share", "number"),
+                ("Invites counted", "number"),
+                ("Claims", "number"),
+                ("Claim rate", "number"),
+                ("Where the true rate may lie", "end"),
             ):
                 text(name, "th", classes, scope="col")
         with box("tbody"):
@@ -212,7 +228,9 @@ def _draw_interval(
 
     label = f"between {percent(bound[0], decimals)} and {percent(bound[1], decimals)}"
     with box("div", "interval is-accent" if is_leader else "interval", role="img", aria_label=label):
-        box("div", "range").style(f"left:{place(bound[0]):.1f}%;width:{place(bound[1]) - place(bound[0]):.1f}%")
+        box("div", "range").style(
+            f"left:{place(bound[0]):.1f}%;width:{place(bound[1]) - place(bound[0]):.1f}%"
+        )
         box("div", "dot").style(f"left:{place(middle):.1f}%")
         text(percent(bound[0], decimals), classes="low").style(f"left:{place(bound[0]):.1f}%")
         text(percent(bound[1], decimals), classes="high").style(f"left:{place(bound[1]):.1f}%")
@@ -238,7 +256,9 @@ def _draw_difference(one: Mapping[str, Any]) -> None:
             is_apart = found.low > 0
 
             def place(value: float) -> float:
-                return (8 if is_apart else 18) + (56 if is_apart else 64) * (value - low) / max(high - low, 1e-9)
+                return (8 if is_apart else 18) + (56 if is_apart else 64) * (value - low) / max(
+                    high - low, 1e-9
+                )
 
             label = f"between {found.low_words} and {found.high_words}; zero is no difference"
             with box("div", "interval has-zero is-accent", role="img", aria_label=label):
@@ -270,14 +290,18 @@ def _draw_charts(_view: View, one: dict[str, Any] | None) -> None:
                     charts.evidence_options(
                         evidence["history"], one["threshold"], projected_at=one["projected_decision_at"]
                     ),
-                    f"Evidence over time. Today {charts.odds(one['e_value'] or 1.0)}; enough is {charts.odds(one['threshold'])}.",
+                    f"Evidence over time. Today {charts.odds(one['e_value'] or 1.0)}; "
+                    f"enough is {charts.odds(one['threshold'])}.",
                 )
             else:
                 text("The line begins when the first invites are old enough to count.", "p", "meta")
         with box("div", "panel"):
             text(chart_headline(one), "h2", "chart-title")
-            text(f"Each band holds the true rate with {percent(1 - one['alpha'])} confidence, however often you look.",
-                 "p", "small")
+            text(
+                f"Each band holds the true rate with {percent(1 - one['alpha'])} confidence, however often you look.",
+                "p",
+                "small",
+            )
             if one["history"]:
                 rates = "; ".join(
                     f"{variant['letter']} {percent(variant['rate'], 2)}"
@@ -296,7 +320,8 @@ def _evidence_sentence(one: Mapping[str, Any]) -> str:
     if one["e_value"] is None:
         return "Nobody can be compared yet."
     return (
-        f"If both messages were equally good, a lead this strong would appear at most {ratio_in_words(one['e_value'])}. "
+        "If both messages were equally good, a lead this strong would appear at most "
+        f"{ratio_in_words(one['e_value'])}. "
         f"We switch at {charts.odds(one['threshold'])}."
     )
 
@@ -333,7 +358,11 @@ def _checks(one: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     checks += [_guardrail_check(one, guardrail) for guardrail in one["guardrails"]]
     immature = sum(variant["immature"] for variant in one["variants"])
     checks.append(
-        ("ok", "Only invites old enough count", f"{one['window_hours']} h to claim; {count(immature)} are too young.")
+        (
+            "ok",
+            "Only invites old enough count",
+            f"{one['window_hours']} h to claim; {count(immature)} are too young.",
+        )
     )
     share = sharing["exposed_share"]
     is_mixed = share is not None and share > sharing["exposed_limit"]
@@ -431,13 +460,20 @@ def _draw_decision(view: View, past: Mapping[str, Any], *, is_latest: bool) -> N
             if past["undone_by"] is not None:
                 link(f"Undone by {past['undone_by']}", f"/admin/decisions/{past['undone_by']}", "meta")
             elif past["state"] != "applied":
-                text({"proposed": "waits", "superseded": "replaced"}.get(past["state"], past["state"]), classes="meta")
+                text(
+                    {"proposed": "waits", "superseded": "replaced"}.get(past["state"], past["state"]),
+                    classes="meta",
+                )
             elif not is_latest:
                 text("A newer one stands on it", classes="meta")
             elif view.visit.allows(Role.APPROVER):
                 shown = {"id": number, "headline": past["headline"], "counts": {"applied": 1}}
-                text_button("Undo", lambda: deeds.undo(view, shown), key=f"undo-{number}",
-                            aria_label=f"Undo decision {number}")
+                text_button(
+                    "Undo",
+                    lambda: deeds.undo(view, shown),
+                    key=f"undo-{number}",
+                    aria_label=f"Undo decision {number}",
+                )
 
 
 def _shares(after: Mapping[str, Any]) -> str:
@@ -455,7 +491,9 @@ def _draw_projection(_view: View, one: dict[str, Any] | None) -> None:
     rows = []
     leader = _variant(one, one["leader"])
     if one["winner"] is not None:
-        rows.append(("Active message", str((_variant(one, one["active_variant"]) or {"letter": "none"})["letter"])))
+        rows.append(
+            ("Active message", str((_variant(one, one["active_variant"]) or {"letter": "none"})["letter"]))
+        )
     elif one["projected_decision_at"] is not None and leader is not None:
         rows.append((f"Switch to {leader['letter']}", f"about {charts.day(one['projected_decision_at'])}"))
     else:
@@ -463,7 +501,7 @@ def _draw_projection(_view: View, one: dict[str, Any] | None) -> None:
     holdout = one["allocation"]["holdout_basis_points"]
     rows.append(("Holdout", "after a winner" if holdout is None else percent(holdout / _ALL)))
     rows.append(("Window to claim", f"{one['window_hours']} h"))
-    rows.append(("Gained so far", f"{one['gained_conversions']:+,.0f} claims".replace("-", "−")))
+    rows.append(("Gained so far", f"{one['gained_conversions']:+,.0f} claims".replace("-", "\N{MINUS SIGN}")))
     pairs(rows)
 
 
@@ -474,16 +512,28 @@ def _draw_epochs(_view: View, one: dict[str, Any] | None) -> None:
     letters = {variant["id"]: variant["letter"] for variant in one["variants"]}
     rows = []
     for epoch in reversed(one["epochs"][-_EPOCHS_SHOWN:]):
-        name = "Now" if epoch["is_present"] else f"Since {charts.day(epoch['first_hour'])}" if epoch["first_hour"] else "Before"
+        name = (
+            "Now"
+            if epoch["is_present"]
+            else f"Since {charts.day(epoch['first_hour'])}"
+            if epoch["first_hour"]
+            else "Before"
+        )
         shares = epoch["basis_points"]
-        words = "not known" if shares is None else " · ".join(
-            f"{letters.get(key, key)} {share / 100:.0f}" for key, share in shares.items()
+        words = (
+            "not known"
+            if shares is None
+            else " · ".join(f"{letters.get(key, key)} {share / 100:.0f}" for key, share in shares.items())
         )
         rows.append((name, words))
     pairs(rows)
     total = sum(sum(epoch["assigned"].values()) for epoch in one["epochs"])
-    text(f"{how_many(total, 'supplier', 'suppliers')} in all. Only invites sent in the same hour are compared, "
-         "so a change of share cannot fake a win.", "p", "meta").style("margin-top: 8px")
+    text(
+        f"{how_many(total, 'supplier', 'suppliers')} in all. Only invites sent in the same hour are compared, "
+        "so a change of share cannot fake a win.",
+        "p",
+        "meta",
+    ).style("margin-top: 8px")
 
 
 PAGES = (

@@ -19,16 +19,27 @@ __all__ = ["approve", "confirm", "reject", "run_now", "undo"]
 _BATCH: Final = 500
 
 
-async def confirm(view: View, question: str, sentences: list[str], yes: str, *, is_danger: bool = False) -> bool:
+async def confirm(
+    view: View, question: str, sentences: list[str], yes: str, *, is_danger: bool = False
+) -> bool:
     """Ask before what is not easily taken back; Escape and Cancel mean no."""
-    with view.client, ui.dialog().props('aria-label="Question"') as dialog, box("div", "dialog", role="document"):
+    with (
+        view.client,
+        ui.dialog().props('aria-label="Question"') as dialog,
+        box("div", "dialog", role="document"),
+    ):
         text(question, "h2")
         for sentence in sentences:
             text(sentence, "p", "small")
         with box("div", "actions"):
-            button(yes, lambda: dialog.submit(True), kind="danger" if is_danger else "filled", data_key="confirm-yes")  # noqa: FBT003 - the dialog's answer
-            button("Cancel", lambda: dialog.submit(False), data_key="confirm-no")  # noqa: FBT003 - as above
-    answer = bool(await dialog)
+            button(
+                yes,
+                lambda: dialog.submit("yes"),
+                kind="danger" if is_danger else "filled",
+                data_key="confirm-yes",
+            )
+            button("Cancel", lambda: dialog.submit("no"), data_key="confirm-no")
+    answer = bool(await dialog == "yes")
     with view.client:
         dialog.delete()
     return answer

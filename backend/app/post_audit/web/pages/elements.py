@@ -38,26 +38,26 @@ Handler = Callable[[], Awaitable[None] | None]
 _DRAWINGS: Final = {
     "house": '<path d="M4 11l8-7 8 7v8.5a.5.5 0 0 1-.5.5H14v-6h-4v6H4.5a.5.5 0 0 1-.5-.5z"/>',
     "fork": '<path d="M12 21v-7M12 14L5 7M12 14l7-7M5 12V6.5h5.5M19 12V6.5h-5.5"/>',
-    "list": '<path d="M11 6h10M11 12h10M11 18h10M3 5.5l1.5 1.5L8 4M3 11.5L4.5 13 8 10M3 17.500l1.5 1.500L8 16"/>',
-    "live": '<circle cx="12" cy="12" r="1.6"/><path d="M8 8.200a5.4 5.4 0 0 0 0 7.600M16 8.200a5.4 5.4 0 0 1 0 '
-    '7.600M5 5.200a9.6 9.6 0 0 0 0 13.600M19 5.200a9.6 9.6 0 0 1 0 13.6"/>',
-    "contrast": '<circle cx="12" cy="12" r="8.5"/><path d="M12 3.500a8.5 8.5 0 0 1 0 17z" fill="currentColor"/>',
-    "play": '<path d="M8 5.500v13l10-6.500z"/>',
-    "hand": '<path d="M8 12V5.500a1.4 1.4 0 0 1 2.8 0V11V4.400a1.4 1.4 0 0 1 2.8 0V11V5.500a1.4 1.4 0 0 1 2.8 '
-    '0V13V8.500a1.3 1.3 0 0 1 2.6 0V15a6 6 0 0 1-6 6h-.8a6 6 0 0 1-4.7-2.300l-3.6-4.600c-.7-1 .5-2.3 1.5-1.600L8 14"/>',
-    "tick": '<circle cx="12" cy="12" r="8.5"/><path d="M8.3 12.200l2.6 2.6 4.8-5.2"/>',
-    "bolt": '<path d="M13.5 3L6 13.500h5L10.5 21 18 10.500h-5z" fill="currentColor"/>',
-    "alert": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7.500v5.500M12 16.200v.1"/>',
-    "question": '<circle cx="12" cy="12" r="8.5"/><path d="M9.7 9.700a2.4 2.4 0 1 1 3.5 2.200c-.8.4-1.2.9-1.2 '
-    '1.800M12 16.500v.1"/>',
-    "cycle": '<path d="M5 10a7.2 7.2 0 0 1 12.5-3L19 8.500M19 4v4.500h-4.500M19 14a7.2 7.2 0 0 1-12.5 3L5 15.500M5 '
-    '20v-4.500h4.5"/>',
-    "past": '<path d="M4 12a8 8 0 1 0 2.5-5.800L4 8.500M4 4v4.500h4.500M12 8v4.300l3 1.8"/>',
+    "list": '<path d="M11 6h10M11 12h10M11 18h10M3 5.5l1.5 1.5L8 4M3 11.5L4.5 13 8 10M3 17.5l1.5 1.5L8 16"/>',
+    "live": '<circle cx="12" cy="12" r="1.6"/><path d="M8 8.2a5.4 5.4 0 0 0 0 7.6M16 8.2a5.4 5.4 0 0 1 0 '
+    '7.6M5 5.2a9.6 9.6 0 0 0 0 13.6M19 5.2a9.6 9.6 0 0 1 0 13.6"/>',
+    "contrast": '<circle cx="12" cy="12" r="8.5"/><path d="M12 3.5a8.5 8.5 0 0 1 0 17z" fill="currentColor"/>',
+    "play": '<path d="M8 5.5v13l10-6.5z"/>',
+    "hand": '<path d="M8 12V5.5a1.4 1.4 0 0 1 2.8 0V11V4.4a1.4 1.4 0 0 1 2.8 0V11V5.5a1.4 1.4 0 0 1 2.8 '
+    '0V13V8.5a1.3 1.3 0 0 1 2.6 0V15a6 6 0 0 1-6 6h-.8a6 6 0 0 1-4.7-2.3l-3.6-4.6c-.7-1 .5-2.3 1.5-1.6L8 14"/>',
+    "tick": '<circle cx="12" cy="12" r="8.5"/><path d="M8.3 12.2l2.6 2.6 4.8-5.2"/>',
+    "bolt": '<path d="M13.5 3L6 13.5h5L10.5 21 18 10.5h-5z" fill="currentColor"/>',
+    "alert": '<circle cx="12" cy="12" r="8.5"/><path d="M12 7.5v5.5M12 16.2v.1"/>',
+    "question": '<circle cx="12" cy="12" r="8.5"/><path d="M9.7 9.7a2.4 2.4 0 1 1 3.5 2.2c-.8.4-1.2.9-1.2 '
+    '1.8M12 16.5v.1"/>',
+    "cycle": '<path d="M5 10a7.2 7.2 0 0 1 12.5-3L19 8.5M19 4v4.5h-4.5M19 14a7.2 7.2 0 0 1-12.5 3L5 15.5M5 '
+    '20v-4.5h4.5"/>',
+    "past": '<path d="M4 12a8 8 0 1 0 2.5-5.8L4 8.5M4 4v4.5h4.5M12 8v4.3l3 1.8"/>',
     "search": '<circle cx="10.5" cy="10.5" r="6"/><path d="M15 15l5 5"/>',
-    "upload": '<path d="M14 3.500H6.500v17h11V7zM14 3.500V7h3.500M12 17v-5.500M9.7 13.500L12 11.200l2.3 2.3"/>',
+    "upload": '<path d="M14 3.5H6.5v17h11V7zM14 3.5V7h3.5M12 17v-5.5M9.7 13.5L12 11.2l2.3 2.3"/>',
     "pause": '<circle cx="12" cy="12" r="8.5"/><path d="M10 9v6M14 9v6"/>',
     "back": '<path d="M9 6L4 11l5 5M4 11h10a5.5 5.5 0 0 1 0 11h-2"/>',
-    "flask": '<path d="M9.5 3.500h5M10.5 3.500V10L5 19a1 1 0 0 0 .9 1.500h12.200A1 1 0 0 0 19 19l-5.5-9V3.500M8 15h8"/>',
+    "flask": '<path d="M9.5 3.5h5M10.5 3.5V10L5 19a1 1 0 0 0 .9 1.5h12.2A1 1 0 0 0 19 19l-5.5-9V3.5M8 15h8"/>',
     "close": '<path d="M6 6l12 12M18 6L6 18"/>',
 }
 
@@ -104,7 +104,7 @@ def badge(words: str, icon_name: str, kind: str = "") -> None:
         text(words)
 
 
-def button(  # noqa: PLR0913 - what a button can be
+def button(
     words: str,
     on_click: Handler | None = None,
     *,
@@ -142,8 +142,10 @@ def moment(at: datetime, *, form: str = "time", classes: str = "", before: str =
     """Write a moment in Indian time, with UTC on hover. `form`: time, day (with the day before it)."""
     shown = ist_time(at) if form == "time" else ist(at)
     utc = at.astimezone(UTC)
+    if before:
+        text(before)
     text(
-        f"{before}{shown}{after}",
+        shown + after,
         "time",
         classes,
         datetime=utc.isoformat(),

@@ -1,9 +1,10 @@
-"""/admin/pending: the tasks that audits found, late first; what one does with them; and the next audit, dropped here."""
+"""/admin/pending: the tasks that audits found, late first; what one does with them; and the next audit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from nicegui.element import Element
@@ -69,7 +70,9 @@ def _load(house: House, query: Query) -> dict[str, Any]:
     if words:
         tasks, as_of = _found(database, words)
     else:
-        late = queue.list_tasks(database, _with_lateness(filters, late=True), limit=_LATE_SHOWN, counted=False)
+        late = queue.list_tasks(
+            database, _with_lateness(filters, late=True), limit=_LATE_SHOWN, counted=False
+        )
         rest = queue.list_tasks(database, _with_lateness(filters, late=False), limit=_SHOWN, counted=False)
         tasks, as_of = [_plain(task) for task in (*late.tasks, *rest.tasks)], rest.as_of
 
@@ -139,13 +142,23 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
             with box("p", "meta"):
                 moment(datetime.fromisoformat(data["as_of"]), form="day", before="As of ")
                 if data["audit"] is not None:
-                    moment(datetime.fromisoformat(data["audit"]["received_at"]), form="day", before=" · last import ")
+                    moment(
+                        datetime.fromisoformat(data["audit"]["received_at"]),
+                        form="day",
+                        before=" · last import ",
+                    )
                     text(f", {data['audit']['source']}")
         with box("div", "actions"):
             if view.visit.allows(Role.OPERATOR):
-                button("Upload audit", lambda: upload.ask(view), kind="filled", icon_name="upload", key="upload")
-            link("Export", "/api/admin/tasks/export?format=csv&status=pending&status=in_progress", "button",
-                 download="tasks.csv")
+                button(
+                    "Upload audit", lambda: upload.ask(view), kind="filled", icon_name="upload", key="upload"
+                )
+            link(
+                "Export",
+                "/api/admin/tasks/export?format=csv&status=pending&status=in_progress",
+                "button",
+                download="tasks.csv",
+            )
     if counts["review"]:
         _draw_lane(view, counts["review"])
     if counts["all"] == 0 and counts["review"] == 0:
@@ -205,8 +218,12 @@ def _draw_tools(view: View, data: Mapping[str, Any]) -> None:
         with box("div", "search"):
             icon("search")
             field = box(
-                "input", type="search", placeholder="Search title, file or rule", aria_label="Search tasks",
-                data_key="search", value=data["words"],
+                "input",
+                type="search",
+                placeholder="Search title, file or rule",
+                aria_label="Search tasks",
+                data_key="search",
+                value=data["words"],
             )
             # one second after the last key, or at once with Enter
             field.on("change", searched, js_handler="(event) => emit(event.target.value)")
@@ -218,12 +235,23 @@ def _draw_tools(view: View, data: Mapping[str, Any]) -> None:
             if counts["review"] or show == "review":
                 _chip(view, "review", f"To review {count(counts['review'])}", show)
             for name, number in data["categories"].items():
-                _chip(view, f"category:{name}", f"{name[:1].upper()}{name[1:].replace('_', ' ')} {count(number)}", show)
+                _chip(
+                    view,
+                    f"category:{name}",
+                    f"{name[:1].upper()}{name[1:].replace('_', ' ')} {count(number)}",
+                    show,
+                )
 
 
 def _chip(view: View, show: str, words: str, shown: str) -> None:
-    made = text(words, "button", "chip", type="button", aria_pressed="true" if show == shown else "false",
-                data_key=f"chip-{show}")
+    made = text(
+        words,
+        "button",
+        "chip",
+        type="button",
+        aria_pressed="true" if show == shown else "false",
+        data_key=f"chip-{show}",
+    )
     made.on("click", lambda: _show(view, show), [])
 
 
@@ -235,19 +263,31 @@ def _draw_table(view: View, shown: Mapping[str, Any]) -> None:
         return
     with box("div", "tasks"):
         with box("div", "task-head", aria_hidden="true"):
-            for name, classes in (("", ""), ("Priority", ""), ("Task", ""), ("Seen", "right"), ("Age", "right"),
-                                  ("Due", ""), ("Owner", "")):
+            for name, classes in (
+                ("", ""),
+                ("Priority", ""),
+                ("Task", ""),
+                ("Seen", "right"),
+                ("Age", "right"),
+                ("Due", ""),
+                ("Owner", ""),
+            ):
                 text(name, classes=classes)
         for group in grouped(tasks, as_of):
             _draw_group(view, group, as_of, shown)
     more = int(shown["matching"]) - len(tasks)
     if more > 0:
-        text(f"{count(more)} more are due later or weigh less; search or filter to see them.", "p", "meta").style(
-            "margin-top: 16px"
-        )
+        text(
+            f"{count(more)} more are due later or weigh less; search or filter to see them.", "p", "meta"
+        ).style("margin-top: 16px")
     with box("p", "keys"):
-        for keys, means in ((("j", "k"), "move"), (("x",), "select"), (("c",), "claim"), (("e",), "complete"),
-                            (("Enter",), "open")):
+        for keys, means in (
+            (("j", "k"), "move"),
+            (("x",), "select"),
+            (("c",), "claim"),
+            (("e",), "complete"),
+            (("Enter",), "open"),
+        ):
             for key in keys:
                 text(key, "kbd")
             text(f" {means} · " if means != "open" else f" {means}")
@@ -278,7 +318,14 @@ def _draw_task(view: View, task: dict[str, Any], as_of: datetime) -> None:
             _draw_signal(_LEVELS[task["priority"]])
             text(task["priority"].capitalize())
         with box("div", "cell-title"):
-            title = text(task["title"], "a", "task-title", href=f"#task-{identifier}", data_action="open", tabindex="-1")
+            title = text(
+                task["title"],
+                "a",
+                "task-title",
+                href=f"#task-{identifier}",
+                data_action="open",
+                tabindex="-1",
+            )
             title.on("click.prevent", lambda: task_deeds.open_task(view, identifier), [])
             text(place_of(task), classes="sub")
         text(f"{count(task['occurrences'])}×", classes="cell-seen right", title="times seen")
@@ -288,15 +335,33 @@ def _draw_task(view: View, task: dict[str, Any], as_of: datetime) -> None:
             text(words, "time", kind, datetime=task["due_at"], title=f"due {task['due_at']} UTC")
         with box("div", "cell-owner"):
             if task["disposition"] == "review" and may:
-                button("Confirm", lambda: task_deeds.act(view, [identifier], Action.CONFIRM), kind="small-button",
-                       data_action="claim", tabindex="0", key=f"confirm-{identifier}",
-                       aria_label=f"Confirm: {task['title']}")
+                button(
+                    "Confirm",
+                    lambda: task_deeds.act(view, [identifier], Action.CONFIRM),
+                    kind="small-button",
+                    data_action="claim",
+                    tabindex="0",
+                    key=f"confirm-{identifier}",
+                    aria_label=f"Confirm: {task['title']}",
+                )
             elif task["owner"] is None and may:
-                button("Claim", lambda: task_deeds.act(view, [identifier], Action.START), kind="small-button",
-                       data_action="claim", key=f"claim-{identifier}", aria_label=f"Claim: {task['title']}")
+                button(
+                    "Claim",
+                    lambda: task_deeds.act(view, [identifier], Action.START),
+                    kind="small-button",
+                    data_action="claim",
+                    key=f"claim-{identifier}",
+                    aria_label=f"Claim: {task['title']}",
+                )
             elif is_mine and may:
-                button("Complete", lambda: task_deeds.act(view, [identifier], Action.DONE), kind="small-button",
-                       data_action="complete", key=f"complete-{identifier}", aria_label=f"Complete: {task['title']}")
+                button(
+                    "Complete",
+                    lambda: task_deeds.act(view, [identifier], Action.DONE),
+                    kind="small-button",
+                    data_action="complete",
+                    key=f"complete-{identifier}",
+                    aria_label=f"Complete: {task['title']}",
+                )
             elif task["owner"] is not None:
                 _draw_owner(task)
             else:
@@ -305,8 +370,14 @@ def _draw_task(view: View, task: dict[str, Any], as_of: datetime) -> None:
 
 def _draw_check(view: View, identifier: str, task: Mapping[str, Any]) -> None:
     checked = identifier in view.state["selected"]
-    made = box("input", type="checkbox", data_action="select", tabindex="-1", aria_label=f"Select {task['title']}",
-               checked="" if checked else None)
+    made = box(
+        "input",
+        type="checkbox",
+        data_action="select",
+        tabindex="-1",
+        aria_label=f"Select {task['title']}",
+        checked="" if checked else None,
+    )
 
     def chosen(event: Any) -> None:  # noqa: ANN401 - NiceGUI's event
         selected = set(view.state["selected"])
@@ -338,8 +409,13 @@ def _draw_details(view: View, task: dict[str, Any], details: Mapping[str, Any]) 
     with box("div", "details"):
         if task["description"]:
             text(task["description"], "p", "small").style("white-space: pre-line; overflow-wrap: anywhere")
-        rows = [("Rule", task["rule"]), ("Severity", task["severity"]), ("Category", task["category"]),
-                ("Looked at", task["target"]), ("Note", task["note"])]
+        rows = [
+            ("Rule", task["rule"]),
+            ("Severity", task["severity"]),
+            ("Category", task["category"]),
+            ("Looked at", task["target"]),
+            ("Note", task["note"]),
+        ]
         pairs([(name, str(value)) for name, value in rows if value])
         for reason in task["reasons"] or []:
             text(reason, "p", "meta")
@@ -349,13 +425,19 @@ def _draw_details(view: View, task: dict[str, Any], details: Mapping[str, Any]) 
                 for event in details["events"][:8]:
                     with box("li", "meta"):
                         moment(datetime.fromisoformat(event["happened_at"]), form="day")
-                        text(f" · {event['kind'].replace('_', ' ')} · {event['actor']}"
-                             + (f" · {event['note']}" if event["note"] else ""))
+                        text(
+                            f" · {event['kind'].replace('_', ' ')} · {event['actor']}"
+                            + (f" · {event['note']}" if event["note"] else "")
+                        )
         if view.visit.allows(Role.OPERATOR):
             with box("div", "actions spaced"):
                 for action, words in task_deeds.offered(task, view.visit.person.name):
-                    button(words, lambda action=action: task_deeds.ask(view, [identifier], action),
-                           kind="small-button", key=f"{action.value}-{identifier}")
+                    button(
+                        words,
+                        partial(task_deeds.ask, view, [identifier], action),
+                        kind="small-button",
+                        key=f"{action.value}-{identifier}",
+                    )
 
 
 # ---- bulk bar ----
@@ -366,9 +448,17 @@ def _draw_bulk(view: View, selected: list[str]) -> None:
         return
     with box("div", "bulk", role="region", aria_label="Selected tasks"):
         text(f"{how_many(len(selected), 'task', 'tasks')} selected")
-        for action, words in ((Action.START, "Claim"), (Action.DONE, "Complete"), (Action.MERGE, "Merge"),
-                              (Action.FALSE_POSITIVE, "Dismiss")):
-            button(words, lambda action=action: task_deeds.ask(view, selected, action), key=f"bulk-{action.value}")
+        for action, words in (
+            (Action.START, "Claim"),
+            (Action.DONE, "Complete"),
+            (Action.MERGE, "Merge"),
+            (Action.FALSE_POSITIVE, "Dismiss"),
+        ):
+            button(
+                words,
+                partial(task_deeds.ask, view, selected, action),
+                key=f"bulk-{action.value}",
+            )
 
         def clear() -> None:
             view.state["selected"] = []
@@ -382,26 +472,40 @@ def _draw_bulk(view: View, selected: list[str]) -> None:
 
 def _draw_progress(_view: View, statistics: Mapping[str, Any]) -> None:
     days = statistics["daily"]
-    before = days[0]["open_at_end"] - days[0]["opened"] - days[0]["reopened"] + (
-        days[0]["closed_by_audits"] + days[0]["completed"] + days[0]["put_aside"]
-    ) if days else 0
+    before = (
+        days[0]["open_at_end"]
+        - days[0]["opened"]
+        - days[0]["reopened"]
+        + (days[0]["closed_by_audits"] + days[0]["completed"] + days[0]["put_aside"])
+        if days
+        else 0
+    )
     points = [
-        {"day": day["day"], "found": before + day["opened_in_all"], "done": day["closed_in_all"]} for day in days
+        {"day": day["day"], "found": before + day["opened_in_all"], "done": day["closed_in_all"]}
+        for day in days
     ]
     found, done = (points[-1]["found"], points[-1]["done"]) if points else (0, 0)
     text(f"{count(done)} of {count(found)} done", "h2", "chart-title")
     week = sum(day["completed"] + day["closed_by_audits"] for day in days[-7:])
     left = found - done
     if week and left > 0:
-        text(f"At {count(week)} a week, and nothing new, empty in {how_many(-(-left // week), 'week', 'weeks')}.", "p", "small")
+        text(
+            f"At {count(week)} a week, and nothing new, empty in {how_many(-(-left // week), 'week', 'weeks')}.",
+            "p",
+            "small",
+        )
     else:
         text("Nothing was finished in the last seven days." if left > 0 else "Nothing is left.", "p", "small")
     if points and found:
         charts.chart(
-            charts.burn_up_options(points), f"Over {_DAYS} days: {found} found, {done} done.", classes="chart low-chart"
+            charts.burn_up_options(points),
+            f"Over {_DAYS} days: {found} found, {done} done.",
+            classes="chart low-chart",
         )
     with box("p", "meta"):
-        moment(datetime.fromisoformat(statistics["as_of"]), form="day", before=f"{statistics['days']} days to ")
+        moment(
+            datetime.fromisoformat(statistics["as_of"]), form="day", before=f"{statistics['days']} days to "
+        )
 
 
 def _draw_import(_view: View, audit: dict[str, Any] | None) -> None:
@@ -424,7 +528,11 @@ def _draw_import(_view: View, audit: dict[str, Any] | None) -> None:
         text("It waits for the next run, or for your word.", "p", "small is-warn")
     pairs([(name, count(int(value))) for name, value in rows])
     if audit["errors"]:
-        text(f"{how_many(audit['errors'], 'entry', 'entries')} could not be read: {audit['first_error']}", "p", "meta is-warn")
+        text(
+            f"{how_many(audit['errors'], 'entry', 'entries')} could not be read: {audit['first_error']}",
+            "p",
+            "meta is-warn",
+        )
     if audit["decision_id"] is not None:
         link("What it changed, and undo", f"/admin/decisions/{audit['decision_id']}")
 
@@ -433,7 +541,11 @@ def _draw_ages(_view: View, statistics: Mapping[str, Any]) -> None:
     text("Age and promises", "h2")
     opened, closed = statistics["open"], statistics["closed"]
     total = sum(row["open"] + row["in_progress"] for row in opened)
-    mean = sum(row["mean_age_days"] * (row["open"] + row["in_progress"]) for row in opened) / total if total else 0.0
+    mean = (
+        sum(row["mean_age_days"] * (row["open"] + row["in_progress"]) for row in opened) / total
+        if total
+        else 0.0
+    )
     finished = sum(row["closed"] for row in closed)
     kept = finished - sum(row["late"] for row in closed)
     pairs(

@@ -27,7 +27,12 @@ STATUS: Final = {
 }
 """Each status with its words, its icon and its colour."""
 
-_QUARTERS: Final = ("has hardly begun", "is a quarter of the way", "is half way", "is three quarters of the way")
+_QUARTERS: Final = (
+    "has hardly begun",
+    "is a quarter of the way",
+    "is half way",
+    "is three quarters of the way",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,8 @@ class Lead:
 
 
 def _signed(ratio: float) -> str:
-    return f"{'+' if ratio >= 0 else '−'}{percent(abs(ratio))}"
+    sign = "+" if ratio >= 0 else "\N{MINUS SIGN}"
+    return sign + percent(abs(ratio))
 
 
 def _letter(one: Mapping[str, Any], identifier: str | None) -> str:
@@ -88,7 +94,7 @@ def lead(one: Mapping[str, Any]) -> Lead | None:
     return None
 
 
-def headline(one: Mapping[str, Any]) -> str:
+def headline(one: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line a status
     """Say the verdict in at most twelve words."""
     leader, rival = _letter(one, one["leader"]), _letter(one, one["rival"])
     match one["status"]:
@@ -118,7 +124,10 @@ def lede(one: Mapping[str, Any], mode: str) -> str:
     if one["status"] in {"collecting", "ready"} and one["leader"] is not None:
         letter = _letter(one, one["leader"])
         if mode == "act":
-            return f"Nothing to do: when the evidence is enough, {letter} becomes the message for most invites by itself."
+            return (
+                f"Nothing to do: when the evidence is enough, {letter} becomes the message for most invites "
+                "by itself."
+            )
         if mode == "propose":
             return f"When the evidence is enough, the switch to {letter} waits for your word."
         return "The step is paused: nothing is switched until it is armed again."

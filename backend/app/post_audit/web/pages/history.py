@@ -28,7 +28,12 @@ __all__ = ["PAGES"]
 
 _RUNS_SHOWN: Final = 50
 _CHANGES_SHOWN: Final = 60
-_KINDS: Final = {"manual": "by hand", "schedule": "by schedule", "audit": "after an audit", "step": "one step"}
+_KINDS: Final = {
+    "manual": "by hand",
+    "schedule": "by schedule",
+    "audit": "after an audit",
+    "step": "one step",
+}
 _CHANGE_STATES: Final = {
     "applied": ("done", "tick"),
     "proposed": ("waits", "hand"),
@@ -54,7 +59,9 @@ def _number(query: Query, name: str, what: str) -> int:
 def _load_runs(house: House, query: Query) -> dict[str, Any]:
     before = query.get("before")
     runs: Any = house.database.call(
-        "post_audit_read_runs", limit=_RUNS_SHOWN, before=None if before is None else _number(query, "before", "run")
+        "post_audit_read_runs",
+        limit=_RUNS_SHOWN,
+        before=None if before is None else _number(query, "before", "run"),
     )
     return {"runs": runs}
 
@@ -69,7 +76,13 @@ def _draw_runs(_view: View, data: Mapping[str, Any]) -> None:
         return
     with box("table", "table stack"):
         with box("thead"), box("tr"):
-            for name, classes in (("Run", ""), ("Begun", ""), ("Why", ""), ("What came of it", ""), ("Took", "end")):
+            for name, classes in (
+                ("Run", ""),
+                ("Begun", ""),
+                ("Why", ""),
+                ("What came of it", ""),
+                ("Took", "end"),
+            ):
                 text(name, "th", classes, scope="col")
         with box("tbody"):
             for run in runs:
@@ -136,7 +149,9 @@ def _draw_one_run(view: View, data: Mapping[str, Any]) -> None:
 
 def _load_decision(house: House, query: Query) -> dict[str, Any]:
     number = _number(query, "decision_id", "decision")
-    decision: Any = house.database.call("post_audit_read_decision", decision_id=number, changes_limit=_CHANGES_SHOWN)
+    decision: Any = house.database.call(
+        "post_audit_read_decision", decision_id=number, changes_limit=_CHANGES_SHOWN
+    )
     if decision is None:
         raise NotFound(f"There is no decision {number}.", cure="See the list: /admin/runs.")
     return dict(decision)
@@ -149,7 +164,10 @@ def _draw_decision(view: View, decision: dict[str, Any]) -> None:
         with box("div", "head-text"):
             with box("p", "eyebrow"):
                 word(words[:1].upper() + words[1:], icon_name, kind)
-                text(f"{TITLES.get(decision['step'], decision['step'])} · decision {count(number)}", classes="meta")
+                text(
+                    f"{TITLES.get(decision['step'], decision['step'])} · decision {count(number)}",
+                    classes="meta",
+                )
             text(decision["headline"], "h1")
             if decision["next"]:
                 text(decision["next"], "p", "lede")
@@ -206,10 +224,16 @@ def _draw_changes(view: View, decision: dict[str, Any]) -> None:
             for change in decision["changes"]:
                 _draw_change(view, decision, change, may_approve=may)
     if total > len(decision["changes"]):
-        text(f"and {count(total - len(decision['changes']))} more: post-audit decisions {decision['id']}", "p", "meta")
+        text(
+            f"and {count(total - len(decision['changes']))} more: post-audit decisions {decision['id']}",
+            "p",
+            "meta",
+        )
 
 
-def _draw_change(view: View, decision: dict[str, Any], change: Mapping[str, Any], *, may_approve: bool) -> None:
+def _draw_change(
+    view: View, decision: dict[str, Any], change: Mapping[str, Any], *, may_approve: bool
+) -> None:
     words, _ = _CHANGE_STATES.get(change["state"], (change["state"], ""))
     with box("tr"):
         text(str(change["subject"]).replace(":", " ", 1).replace("_", " "), "th", scope="row").style(
@@ -224,9 +248,13 @@ def _draw_change(view: View, decision: dict[str, Any], change: Mapping[str, Any]
         with box("td", "end"):
             text(words, "div", "is-warn" if change["state"] == "proposed" else "")
             if change["state"] == "proposed" and may_approve:
-                button("Agree", lambda: deeds.approve(view, int(decision["id"]), [str(change["subject"])]),
-                       kind="small-button", key=f"agree-{change['subject']}",
-                       aria_label=f"Agree to {change['subject']}")
+                button(
+                    "Agree",
+                    lambda: deeds.approve(view, int(decision["id"]), [str(change["subject"])]),
+                    kind="small-button",
+                    key=f"agree-{change['subject']}",
+                    aria_label=f"Agree to {change['subject']}",
+                )
 
 
 def _draw_numbers(_view: View, decision: Mapping[str, Any]) -> None:
@@ -251,7 +279,13 @@ def _draw_messages(_view: View, decision: Mapping[str, Any]) -> None:
 
 
 PAGES = (
-    Page(path="/admin/runs", title="Runs", below="/admin", load=_load_runs, parts=(Part(draw=_draw_runs, place="head"),)),
+    Page(
+        path="/admin/runs",
+        title="Runs",
+        below="/admin",
+        load=_load_runs,
+        parts=(Part(draw=_draw_runs, place="head"),),
+    ),
     Page(
         path="/admin/runs/{run_id}",
         title="Run",

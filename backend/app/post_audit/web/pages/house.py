@@ -97,13 +97,15 @@ def run_as_bar(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _broken(data: Mapping[str, Any]) -> list[str]:
     """What is broken, each as it stands in the headline."""
-    found = []
-    run = data["run"]
-    for step in (run or {}).get("steps", []):
-        if step["state"] == "failed":
-            found.append(f"the step {TITLES.get(step['step'], step['step']).lower()} failed")
+    found = [
+        f"the step {TITLES.get(step['step'], step['step']).lower()} failed"
+        for step in (data["run"] or {}).get("steps", [])
+        if step["state"] == "failed"
+    ]
     outbox = data["status"]["outbox"]
-    late = sum(1 for message in data["open_messages"] if message["attempts"] > 0 or message["state"] == "dead")
+    late = sum(
+        1 for message in data["open_messages"] if message["attempts"] > 0 or message["state"] == "dead"
+    )
     if outbox.get("dead") or late:
         unconfirmed = max(int(outbox.get("dead", 0)), late)
         found.append(f"{number_word(unconfirmed)} message{'s are' if unconfirmed > 1 else ' is'} unconfirmed")
@@ -168,7 +170,8 @@ def _draw_times(data: Mapping[str, Any]) -> None:
 def _is_scheduled(runs: list[dict[str, Any]], now: datetime) -> bool:
     """Whether somebody keeps the schedule: one of its runs began within the last two intervals."""
     return any(
-        run["kind"] == "schedule" and now - datetime.fromisoformat(run["started_at"]) < 2 * _SCHEDULE for run in runs
+        run["kind"] == "schedule" and now - datetime.fromisoformat(run["started_at"]) < 2 * _SCHEDULE
+        for run in runs
     )
 
 
@@ -180,9 +183,18 @@ def _draw_progress(data: Mapping[str, Any]) -> None:
     at = TITLES[names[done]] if run["requested_steps"] is None and done < len(names) else "the end"
     with box("div", "panel", role="status"):
         word(f"Running: {at.lower()}, step {min(done + 1, total)} of {total}", "cycle", "is-accent")
-        with box("div", "progress", role="progressbar", aria_label="Steps done", aria_valuenow=done, aria_valuemax=total):
+        with box(
+            "div",
+            "progress",
+            role="progressbar",
+            aria_label="Steps done",
+            aria_valuenow=done,
+            aria_valuemax=total,
+        ):
             box("div", "fill").style(f"width: {done / total * 100:.0f}%")
-        text(f"{done} of {total} steps are done. Each step changes nothing until it has decided.", "p", "small")
+        text(
+            f"{done} of {total} steps are done. Each step changes nothing until it has decided.", "p", "small"
+        )
         with box("p", "meta"):
             moment(datetime.fromisoformat(run["started_at"]), before="Started ")
 
@@ -222,7 +234,7 @@ def _draw_card(view: View, decision: dict[str, Any], *, is_first: bool) -> None:
             link("Why, and what exactly", f"/admin/decisions/{number}", data_key=f"why-{number}")
 
 
-def _draw_broken(view: View, data: Mapping[str, Any]) -> None:
+def _draw_broken(_view: View, data: Mapping[str, Any]) -> None:
     run, needed = data["run"], data["needed"]
     for step in (run or {}).get("steps", []):
         if step["state"] != "failed":
@@ -243,7 +255,9 @@ def _draw_broken(view: View, data: Mapping[str, Any]) -> None:
                     if message["state"] == "dead":
                         text(f"Given up after {how_many(message['attempts'], 'try', 'tries')}. ")
                     else:
-                        moment(datetime.fromisoformat(message["next_attempt_at"]), before="Next try ", after=". ")
+                        moment(
+                            datetime.fromisoformat(message["next_attempt_at"]), before="Next try ", after=". "
+                        )
                     text(message["detail"] or "")
             link("Open outbox", "/admin/outbox")
     for role in needed:
@@ -305,11 +319,16 @@ def _draw_step(view: View, step: Mapping[str, Any]) -> None:
             text(f"{words} · {duration_words(step['duration_ms'])}", "p", kind)
             if decision is not None:
                 with box("div", "actions"):
-                    link("Numbers", f"/admin/decisions/{decision['id']}",
-                         aria_label=f"Numbers of {TITLES.get(step['step'], step['step'])}")
+                    link(
+                        "Numbers",
+                        f"/admin/decisions/{decision['id']}",
+                        aria_label=f"Numbers of {TITLES.get(step['step'], step['step'])}",
+                    )
                     if can_undo(view, decision):
                         text_button(
-                            "Undo", lambda: deeds.undo(view, decision), key=f"undo-{decision['id']}",
+                            "Undo",
+                            lambda: deeds.undo(view, decision),
+                            key=f"undo-{decision['id']}",
                             aria_label=f"Undo {TITLES.get(step['step'], step['step'])}",
                         )
 
@@ -341,9 +360,7 @@ def _draw_figures(_view: View, data: Mapping[str, Any]) -> None:
             beside = "kept here: a demonstration sends nothing"
         else:
             beside = f"of {count(total)} not confirmed" if unsent else "all confirmed or shown"
-        figure(
-            "Messages to n8n and Telegram", count(unsent if unsent else total), beside, as_of, is_day=True
-        )
+        figure("Messages to n8n and Telegram", count(unsent or total), beside, as_of, is_day=True)
     with box("div", "actions").style("margin-top: 16px"):
         link("Outbox", "/admin/outbox")
         text("·", classes="is-quiet")
@@ -364,9 +381,18 @@ def _draw_capacity(numbers: Mapping[str, Any], at: datetime) -> None:
         past = share >= scale_at
         title = _CHANNELS.get(name, name)
         with figure(f"{title} sent today", count(used), f"of {count(quota)}", at):
-            bar(share, limit=scale_at, kind="is-warn" if past else "", label=f"{title}: {percent(share)} of the quota")
+            bar(
+                share,
+                limit=scale_at,
+                kind="is-warn" if past else "",
+                label=f"{title}: {percent(share)} of the quota",
+            )
             where = "past" if past else "below"
-            text(f"{percent(share)}, {where} the {percent(scale_at)} mark", "p", "meta is-warn" if past else "meta")
+            text(
+                f"{percent(share)}, {where} the {percent(scale_at)} mark",
+                "p",
+                "meta is-warn" if past else "meta",
+            )
 
 
 # ---- history ----
@@ -381,7 +407,7 @@ def _draw_history(_view: View, runs: list[dict[str, Any]]) -> None:
         return
     whole = sum(run["state"] == "completed" for run in runs)
     text(f"{count(whole)} of {count(len(runs))} finished whole.", "p", "small")
-    longest = max(max(run["duration_ms"] for run in runs), 1)
+    longest = max(1, *(run["duration_ms"] for run in runs))
     latest = runs[0]["id"]
     with box("ol", "runs"):
         for run in reversed(runs):

@@ -34,7 +34,10 @@ _RECEIVERS: Final = {
 
 def _load(house: House, _query: Query) -> dict[str, Any]:
     status: Any = house.database.call("post_audit_read_status")
-    return {"messages": house.database.call("post_audit_read_messages", limit=_SHOWN), "outbox": status["outbox"]}
+    return {
+        "messages": house.database.call("post_audit_read_messages", limit=_SHOWN),
+        "outbox": status["outbox"],
+    }
 
 
 def _draw(_view: View, data: Mapping[str, Any]) -> None:
@@ -48,7 +51,8 @@ def _draw(_view: View, data: Mapping[str, Any]) -> None:
         else:
             text("Every message has been settled.", "h1")
         text(
-            "A message leaves with the change that it tells of, under one number on every try, so a receiver can drop repeats.",
+            "A message leaves with the change that it tells of, under one number on every try, so that a receiver can "
+            "drop repeats.",
             "p",
             "lede",
         )
@@ -74,11 +78,17 @@ def _draw_message(message: Mapping[str, Any]) -> None:
             moment(datetime.fromisoformat(message["created_at"]), form="day")
         text(_RECEIVERS.get(message["channel"], message["channel"]), "td")
         with box("td").style("overflow-wrap: anywhere"):
-            link(message["headline"] or message["subject"], f"/admin/decisions/{message['decision_id']}", "title")
+            link(
+                message["headline"] or message["subject"],
+                f"/admin/decisions/{message['decision_id']}",
+                "title",
+            )
             with box("details"):
                 text("What it says", "summary")
                 for name, value in message["payload"].items():
-                    text(f"{name.replace('_', ' ')}: {value_words(name, value)}", "p", "meta").style("white-space: pre-line")
+                    text(f"{name.replace('_', ' ')}: {value_words(name, value)}", "p", "meta").style(
+                        "white-space: pre-line"
+                    )
         with box("td"):
             word(words, icon_name, kind)
             if message["detail"]:
@@ -90,5 +100,11 @@ def _draw_message(message: Mapping[str, Any]) -> None:
 
 
 PAGES = (
-    Page(path="/admin/outbox", title="Outbox", below="/admin", load=_load, parts=(Part(draw=_draw, place="head"),)),
+    Page(
+        path="/admin/outbox",
+        title="Outbox",
+        below="/admin",
+        load=_load,
+        parts=(Part(draw=_draw, place="head"),),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,10 @@ def shown_settings(settings: Settings) -> list[dict[str, str]]:
 def _draw_head(_view: View, data: Mapping[str, Any]) -> None:
     acting = sum(mode == "act" for mode in data["modes"].values())
     with box("div", "head"), box("div", "head-text"):
-        text(f"{number_word(acting).capitalize()} of {number_word(len(data['modes']))} steps act by themselves.", "h1")
+        text(
+            f"{number_word(acting).capitalize()} of {number_word(len(data['modes']))} steps act by themselves.",
+            "h1",
+        )
         text(f"Database: {data['database']} · {data['marketplace']} · schema {data['schema']}.", "p", "lede")
 
 
@@ -78,9 +82,13 @@ def _draw_modes(view: View, data: Mapping[str, Any]) -> None:
                         for wanted, words in _OFFERED:
                             needed = Role.APPROVER if wanted == "act" else Role.OPERATOR
                             if wanted != mode and view.visit.allows(needed):
-                                button(words, lambda step=step, wanted=wanted: _set_mode(view, step, wanted),
-                                       kind="small-button", key=f"mode-{step}-{wanted}",
-                                       aria_label=f"{words}: {TITLES.get(step, step)}")
+                                button(
+                                    words,
+                                    partial(_set_mode, view, step, wanted),
+                                    kind="small-button",
+                                    key=f"mode-{step}-{wanted}",
+                                    aria_label=f"{words}: {TITLES.get(step, step)}",
+                                )
 
 
 async def _set_mode(view: View, step: str, mode: str) -> None:
@@ -106,7 +114,11 @@ def _draw_findings(_view: View, needed: list[str]) -> None:
 
 def _draw_settings(_view: View, settings: list[dict[str, str]]) -> None:
     text("Settings", "h2").style("margin-bottom: 8px")
-    text("Set in the environment or in .env, and read when the server starts; nothing here changes them.", "p", "small")
+    text(
+        "Set in the environment or in .env, and read when the server starts; nothing here changes them.",
+        "p",
+        "small",
+    )
     with box("table", "table stack").style("margin-top: 12px"):
         with box("thead"), box("tr"):
             for name in ("Setting", "Value", "What it is"):

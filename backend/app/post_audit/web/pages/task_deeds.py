@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from nicegui import run, ui
+from nicegui import ui
+from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import InvalidArgument, PostAuditError
@@ -81,7 +82,11 @@ async def act(  # noqa: PLR0913 - an action has one of three particulars
         said = f"{how_many(len(done.tasks), 'task', 'tasks')} {_DONE.get(action, action.value)}."
         if len(done.tasks) == 1:
             said = f"“{done.tasks[0].title}” is {_DONE.get(action, action.value)}."
-        refused = f" {how_many(len(done.refused), 'was', 'were')} left as it was: {done.refused[0].message}" if done.refused else ""
+        refused = (
+            f" {how_many(len(done.refused), 'was', 'were')} left as it was: {done.refused[0].message}"
+            if done.refused
+            else ""
+        )
         return said + refused
 
     view.state["selected"] = []
@@ -102,17 +107,31 @@ async def ask(view: View, ids: Sequence[str], action: Action) -> None:
         return
     said = {"note": ""}
     is_merge = action is Action.MERGE
-    with view.client, ui.dialog().props('aria-label="Question"') as dialog, box("div", "dialog", role="document"):
+    with (
+        view.client,
+        ui.dialog().props('aria-label="Question"') as dialog,
+        box("div", "dialog", role="document"),
+    ):
         text(_QUESTIONS[action], "h2")
-        text("The number of the task that stays; it stands in its details." if is_merge else "One sentence, for whoever reads it later.",
-             "p", "small")
-        field = box("input", "field", aria_label=_QUESTIONS[action], type="text", maxlength="500", autofocus="")
-        field.on("input", lambda event: said.update(note=str(event.args or "")),
-                 js_handler="(event) => emit(event.target.value)")
+        text(
+            "The number of the task that stays; it stands in its details."
+            if is_merge
+            else "One sentence, for whoever reads it later.",
+            "p",
+            "small",
+        )
+        field = box(
+            "input", "field", aria_label=_QUESTIONS[action], type="text", maxlength="500", autofocus=""
+        )
+        field.on(
+            "input",
+            lambda event: said.update(note=str(event.args or "")),
+            js_handler="(event) => emit(event.target.value)",
+        )
         with box("div", "actions"):
-            button("Do it", lambda: dialog.submit(True), kind="filled", data_key="ask-yes")  # noqa: FBT003 - the dialog's answer
-            button("Cancel", lambda: dialog.submit(False), data_key="ask-no")  # noqa: FBT003 - as above
-    agreed = bool(await dialog)
+            button("Do it", lambda: dialog.submit("yes"), kind="filled", data_key="ask-yes")
+            button("Cancel", lambda: dialog.submit("no"), data_key="ask-no")
+    agreed = await dialog == "yes"
     with view.client:
         dialog.delete()
     if not agreed:
@@ -135,7 +154,7 @@ async def open_task(view: View, identifier: str) -> None:
         view.redraw()
         return
     try:
-        details: Any = to_json(await run.io_bound(queue.show, view.house.database, identifier))
+        details: Any = to_json(await run_in_threadpool(queue.show, view.house.database, identifier))
     except PostAuditError as error:
         view.toast(error.message, is_bad=True)
         return

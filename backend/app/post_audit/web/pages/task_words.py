@@ -47,7 +47,11 @@ def lede(counts: Mapping[str, int], soon: int) -> str:
     """Say what else is open."""
     rest = counts["all"] - counts["late"]
     if counts["all"] == 0:
-        return "The queue is empty." if counts["review"] == 0 else "Confirm or dismiss them, and the queue is empty."
+        return (
+            "The queue is empty."
+            if counts["review"] == 0
+            else "Confirm or dismiss them, and the queue is empty."
+        )
     if counts["late"] == 0:
         return f"{count(soon)} of them are due this week." if soon else "None of them is due this week."
     if rest == 0:
@@ -61,7 +65,11 @@ def grouped(tasks: Sequence[dict[str, Any]], as_of: datetime) -> list[Group]:
     late = [task for task in ordered if _due(task) < as_of]
     week = [task for task in ordered if as_of <= _due(task) < as_of + _WEEK]
     later = [task for task in ordered if _due(task) >= as_of + _WEEK]
-    groups = (("Late", "oldest first", late), ("Due this week", "soonest first", week), ("Later", "soonest first", later))
+    groups = (
+        ("Late", "oldest first", late),
+        ("Due this week", "soonest first", week),
+        ("Later", "soonest first", later),
+    )
     return [Group(name=name, order=order, tasks=tuple(found)) for name, order, found in groups if found]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from typing import Final
 
-from nicegui import run, ui
+from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import UploadEventArguments
+from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.errors import PostAuditError
 from app.post_audit.formats import count
@@ -34,7 +35,11 @@ async def ask(view: View) -> None:
     policy = EnhancementsPolicy()
     found: dict[str, ParsedAudit] = {}
     held: dict[str, Element] = {}
-    with view.client, ui.dialog().props('aria-label="Upload an audit"') as dialog, box("div", "dialog broad", role="document"):
+    with (
+        view.client,
+        ui.dialog().props('aria-label="Upload an audit"') as dialog,
+        box("div", "dialog broad", role="document"),
+    ):
         text("Upload an audit", "h2")
         body = held["body"] = box("div")
         with box("div").style("display: none"):
@@ -46,10 +51,12 @@ async def ask(view: View) -> None:
         with body:
             _draw_zone(str(receiver.props["url"]), policy)
         with box("div", "actions"):
-            agree = held["agree"] = button("Take it in", lambda: dialog.submit(True), kind="filled", data_key="import")  # noqa: FBT003 - the dialog's answer
+            agree = held["agree"] = button(
+                "Take it in", lambda: dialog.submit("yes"), kind="filled", data_key="import"
+            )
             agree.props["disabled"] = True
-            button("Cancel", lambda: dialog.submit(False), data_key="cancel-import")  # noqa: FBT003 - as above
-    agreed = bool(await dialog)
+            button("Cancel", lambda: dialog.submit("no"), data_key="cancel-import")
+    agreed = await dialog == "yes"
     with view.client:
         dialog.delete()
     if agreed and "audit" in found:
@@ -85,7 +92,7 @@ async def _received(
         return audit, import_audit(view.house.database, audit, dry_run=True, policy=policy)
 
     try:
-        audit, preview = await run.io_bound(read)
+        audit, preview = await run_in_threadpool(read)
     except PostAuditError as error:
         body.clear()
         with body:
@@ -104,7 +111,11 @@ async def _received(
 
 def _draw_preview(audit: ParsedAudit, preview: ImportReport) -> None:
     word(f"Read as {audit.format}", "tick", "is-accent")
-    text(f"{audit.name}: {how_many(len(audit.findings), 'finding', 'findings')}, {count(len(audit.different))} different", "h3")
+    text(
+        f"{audit.name}: {how_many(len(audit.findings), 'finding', 'findings')}, "
+        f"{count(len(audit.different))} different",
+        "h3",
+    )
     text(f"{audit.source}{' about ' + audit.target if audit.target else ''}", "p", "meta")
     if preview.repeated:
         text("This very report was taken in before; it changes nothing.", "p", "small is-warn")

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from nicegui import background_tasks, run, ui
+from nicegui import background_tasks, ui
 from nicegui.client import Client
 from nicegui.element import Element
+from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import PostAuditError
@@ -49,7 +50,7 @@ class Loads:
             kept = self._kept.get(key)
             if not fresh and kept is not None and kept[0] == at and self.watcher.version is not None:
                 return kept[1]
-            loaded = await run.io_bound(page.load, house, query)
+            loaded = await run_in_threadpool(page.load, house, query)
             if len(self._kept) > 200:  # noqa: PLR2004 - far more questions than five people ask
                 self._kept.clear()
                 self._locks.clear()
@@ -170,7 +171,9 @@ class View:
             return
         with self._notice:
             states.failed(
-                "These numbers could not be read." if self.data is None else "The numbers below are no longer live.",
+                "These numbers could not be read."
+                if self.data is None
+                else "The numbers below are no longer live.",
                 error,
                 self._again,
                 at=self._watcher.answered_at,
@@ -198,7 +201,7 @@ class View:
             return deed(self.visit.require(role))
 
         try:
-            said = await run.io_bound(checked)
+            said = await run_in_threadpool(checked)
         except PostAuditError as error:
             with self.client:
                 self.toast(error.message + (f" {error.cure}" if error.cure else ""), is_bad=True)

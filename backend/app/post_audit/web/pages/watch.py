@@ -1,4 +1,4 @@
-"""Tells open pages that something in the database has changed: one cheap question a process, however many pages are open.
+"""Tells open pages that something in the database has changed: one cheap question for all of a process.
 
 A question and not LISTEN: it is the same over Supabase's REST interface, where nobody can listen, and it costs one
 call of a few index look-ups every 0.7 s while a page is open, and none while no page is.
@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from nicegui import background_tasks, run
+from nicegui import background_tasks
+from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.errors import PostAuditError
 from app.post_audit.logs import get_logger
@@ -65,7 +66,7 @@ class Watcher:
 
     async def _look(self) -> None:
         try:
-            self.version = await run.io_bound(self._database.call, "post_audit_read_version")
+            self.version = await run_in_threadpool(self._database.call, "post_audit_read_version")
         except PostAuditError as error:
             if not self.error:
                 _log.warning("pages.database_away", code=type(error).__name__, error=error.message)

@@ -70,8 +70,14 @@ def house_headline(waiting: int, broken: Sequence[str], *, has_run: bool) -> tup
     """Say what waits and what is broken, and what stands beside it: a headline and a sentence."""
     if not has_run:
         return "Nothing has run yet.", "The first run looks at all six things and says what it finds."
-    waits = "" if waiting == 0 else f"{number_word(waiting)} decision{'s wait' if waiting > 1 else ' waits'} for you"
-    problem = broken[0] if len(broken) == 1 else f"{number_word(len(broken))} things are broken" if broken else ""
+    waits = (
+        ""
+        if waiting == 0
+        else f"{number_word(waiting)} decision{'s wait' if waiting > 1 else ' waits'} for you"
+    )
+    problem = (
+        broken[0] if len(broken) == 1 else f"{number_word(len(broken))} things are broken" if broken else ""
+    )
     if waits and problem:
         headline = f"{waits}, and {problem}."
     elif waits or problem:
@@ -81,7 +87,7 @@ def house_headline(waiting: int, broken: Sequence[str], *, has_run: bool) -> tup
     return headline[0].upper() + headline[1:], "Everything else is in order."
 
 
-def standing(state: str, decision: Mapping[str, Any] | None) -> str:
+def standing(state: str, decision: Mapping[str, Any] | None) -> str:  # noqa: PLR0911 - one line a standing
     """What a step came to, as one of `STATES`; `state` is that of the step in its run."""
     if decision is None:
         return state
@@ -100,7 +106,7 @@ def standing(state: str, decision: Mapping[str, Any] | None) -> str:
     return "no change" if decision["outcome"] == "nothing" else str(decision["outcome"])
 
 
-def value_words(name: str, value: object) -> str:  # noqa: PLR0911 - one line a kind
+def value_words(name: str, value: object) -> str:  # noqa: C901, PLR0911 - one line a kind
     """Write one value of a change or of the numbers as people read it; its name tells the unit."""
     match value:
         case None:
@@ -155,7 +161,11 @@ def question(decision: Mapping[str, Any]) -> str:
             verb = "Raise" if after["daily_quota"] > before.get("daily_quota", 0) else "Lower"
             return f"{verb} {_CHANNELS.get(name, name)} to {count(after['daily_quota'])} a day?"
         case "supplier" if after.get("state") == "quarantined":
-            return "Is this supplier invented?" if number == 1 else f"Are these {count(number)} suppliers invented?"
+            return (
+                "Is this supplier invented?"
+                if number == 1
+                else f"Are these {count(number)} suppliers invented?"
+            )
         case "bug":
             return "Merge this bug?" if number == 1 else f"Merge these {count(number)} bugs?"
         case "audit":
