@@ -19,7 +19,17 @@ from app.post_audit.web.access.door import digest
 from app.post_audit.web.server import create_app
 from tests.support.product import until
 
-__all__ = ["GUARDED", "HERE", "PASSWORD", "THIS_MACHINE", "add_user", "browser", "sign_in", "served", "signed_token"]
+__all__ = [
+    "GUARDED",
+    "HERE",
+    "PASSWORD",
+    "THIS_MACHINE",
+    "add_user",
+    "browser",
+    "served",
+    "sign_in",
+    "signed_token",
+]
 
 HERE: Final = "http://localhost:8000"
 THIS_MACHINE: Final = ("127.0.0.1", 50000)

@@ -104,7 +104,10 @@ def test_only_the_frameworks_own_scripts_are_marked() -> None:
     sent: list[Message] = []
 
     async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(page)).encode())]
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", str(len(page)).encode()),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": page[:50], "more_body": True})
         await send({"type": "http.response.body", "body": page[50:]})
@@ -140,7 +143,9 @@ def test_the_fixed_addresses_are_known_again_by_their_etag(client: TestClient) -
 
 def test_what_was_changed_here_shows_at_once(client: TestClient) -> None:
     before = client.get("/api/admin/tasks/pending").headers["etag"]
-    sent = client.post("/api/admin/audits?name=a.json", content=b'[{"title": "Weak", "severity": "low", "file": "a"}]')
+    sent = client.post(
+        "/api/admin/audits?name=a.json", content=b'[{"title": "Weak", "severity": "low", "file": "a"}]'
+    )
     assert sent.status_code == 201
     assert client.get("/api/admin/tasks/pending").headers["etag"] == before  # imported by the next run
     assert client.get("/api/admin/tasks/pending?limit=0").status_code == 422

@@ -39,7 +39,9 @@ def test_a_proposal_is_approved_and_taken_back_in_a_persons_name(
     assert client.get(f"/api/admin/decisions/{number}").json()["undone_by"] == undone["id"]
 
 
-def test_a_proposal_is_declined(client: TestClient, database: Database, connection: psycopg.Connection) -> None:
+def test_a_proposal_is_declined(
+    client: TestClient, database: Database, connection: psycopg.Connection
+) -> None:
     number = decide(database, raise_quota(20_000, 30_000), tick="1")["id"]
     declined = client.post(f"/api/admin/decisions/{number}/reject", json={"hold_days": 2}).json()
     assert (declined["state"], declined["changes"][0]["detail"]) == ("rejected", "declined by tester")
@@ -51,7 +53,8 @@ def test_nobody_approves_what_they_proposed_by_hand(
 ) -> None:
     with TestClient(create_app(database, policy=GUARDED), base_url=HERE) as api:
         asha, ravi = (
-            {"Authorization": f"Bearer {signed_token(database, name, 'approver')}"} for name in ("asha", "ravi")
+            {"Authorization": f"Bearer {signed_token(database, name, 'approver')}"}
+            for name in ("asha", "ravi")
         )
         proposed: Any = database.call(
             "post_audit_apply_proposal",
@@ -86,7 +89,9 @@ def test_lists_go_on_page_by_page(client: TestClient, database: Database) -> Non
     found: list[int] = []
     before = None
     while True:
-        page = client.get("/api/admin/decisions", params={"limit": 2, **({"before": before} if before else {})}).json()
+        page = client.get(
+            "/api/admin/decisions", params={"limit": 2, **({"before": before} if before else {})}
+        ).json()
         found += [decision["id"] for decision in page["decisions"]]
         before = page["next"]
         if before is None:
@@ -138,7 +143,9 @@ def test_refusals_have_one_shape(client: TestClient, method: str, path: str, sta
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(client: TestClient) -> None:
     for headers in ({}, {"Content-Length": "9" * 30}):
-        answer = client.post("/api/bugs", content=b"x" * 300_000, headers={"Content-Type": "application/json", **headers})
+        answer = client.post(
+            "/api/bugs", content=b"x" * 300_000, headers={"Content-Type": "application/json", **headers}
+        )
         assert (answer.status_code, answer.json()["error"].keys()) == (413, {"code", "message", "cure"})
 
     def in_pieces() -> Any:  # noqa: ANN401 - a generator

@@ -49,7 +49,9 @@ def test_without_a_login_every_admin_address_is_closed(database: Database, *, is
             for method, path in every_operation(app)
             if ask(client, method, path) not in {401, 403}
         ]
-        assert all(path.startswith(("/api/live", "/api/bugs", "/health", "/ready")) for _, path in open_to_all)
+        assert all(
+            path.startswith(("/api/live", "/api/bugs", "/health", "/ready")) for _, path in open_to_all
+        )
         for path in ("/docs", "/openapi.json"):
             assert client.get(path).status_code == 401
         for path in ("/", "/admin", "/admin/ab-test", "/admin/pending?x=1", "/later/page"):
@@ -68,7 +70,9 @@ def test_this_machines_own_programs_read_while_no_secret_is_set(database: Databa
         assert curl.get("/api/admin/audit-log").status_code == 403
         # pages show more than a program reads, and act
         assert curl.get("/admin").status_code == 303
-        writes = [(method, path) for method, path in every_operation(app) if method != "GET" and "/admin/" in path]
+        writes = [
+            (method, path) for method, path in every_operation(app) if method != "GET" and "/admin/" in path
+        ]
         assert {ask(curl, method, path) for method, path in writes} == {401}
         refused = [
             {"X-Forwarded-For": "203.0.113.9"},
@@ -101,7 +105,9 @@ def test_a_viewer_reads_and_changes_nothing(database: Database, connection: psyc
         assert sign_in(client, "vera") == 303
         reads = [path for path in READS if path not in {"/api/admin/audit-log", "/api/admin/runs/1"}]
         assert {path: client.get(path).status_code for path in reads} == dict.fromkeys(reads, 200)
-        writes = [(method, path) for method, path in every_operation(app) if method != "GET" and "/admin/" in path]
+        writes = [
+            (method, path) for method, path in every_operation(app) if method != "GET" and "/admin/" in path
+        ]
         assert len(writes) >= 6
         assert {ask(client, method, path, json={}) for method, path in writes} == {403}
         # the upload of a page
@@ -125,8 +131,13 @@ def test_an_operator_acts_and_an_approver_approves(database: Database) -> None:
         assert client.post("/api/admin/decisions/1/approve", headers=operator).status_code == 403
         assert client.post("/api/admin/decisions/1/approve", headers=approver).status_code == 404
         log = client.get("/api/admin/audit-log", headers=approver).json()["entries"]
-        done = [(entry["actor"], entry["action"], entry["subject"]) for entry in log if entry["way"] == "token"]
-        assert done[:2] == [("asha", "mode.changed", "bugs to act"), ("omar", "mode.changed", "bugs to paused")]
+        done = [
+            (entry["actor"], entry["action"], entry["subject"]) for entry in log if entry["way"] == "token"
+        ]
+        assert done[:2] == [
+            ("asha", "mode.changed", "bugs to act"),
+            ("omar", "mode.changed", "bugs to paused"),
+        ]
         assert done[2][:2] == ("omar", "run.started")
 
 
@@ -180,7 +191,9 @@ def test_tokens_are_refused_when_revoked_expired_or_invented(
         late = signed_token(database, "omar", "operator", is_new=False)
         connection.execute("UPDATE post_audit.api_tokens SET expires_at = now() - interval '1 second'")
         assert client.post("/api/admin/runs", headers={"Authorization": f"Bearer {late}"}).status_code == 401
-        stored = connection.execute("SELECT string_agg(t::text, '') FROM post_audit.api_tokens AS t").fetchone()
+        stored = connection.execute(
+            "SELECT string_agg(t::text, '') FROM post_audit.api_tokens AS t"
+        ).fetchone()
         assert stored is not None
         assert token not in stored[0]
 

@@ -24,7 +24,9 @@ def test_a_user_signs_in_and_out(database: Database, connection: psycopg.Connect
         assert page.status_code == 200
         assert 'value="/admin/pending"' in page.text
         assert "<script" not in page.text
-        entered = client.post("/login", data={"name": " Asha", "password": PASSWORD, "next": "/admin/pending"})
+        entered = client.post(
+            "/login", data={"name": " Asha", "password": PASSWORD, "next": "/admin/pending"}
+        )
         assert (entered.status_code, entered.headers["location"]) == (303, "/admin/pending")
         cookie = entered.headers["set-cookie"]
         assert {"HttpOnly", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
@@ -50,7 +52,13 @@ def test_forged_cookies_open_nothing(database: Database) -> None:
         assert sign_in(client, "asha") == 303
         token, _, signature = client.cookies["post_audit_session"].partition(".")
         other = AccessPolicy(key=b"another secret, just as long as ours is", is_guarded=True)
-        for forged in (token, f"{token}.", f"{token}x.{signature}", f"{token}.{other.sign('session', token)}", "é.é"):
+        for forged in (
+            token,
+            f"{token}.",
+            f"{token}x.{signature}",
+            f"{token}.{other.sign('session', token)}",
+            "é.é",
+        ):
             client.cookies.clear()
             headers = {"Cookie": f"post_audit_session={forged}".encode()}
             assert client.get("/api/admin/me", headers=headers).status_code == 401, forged
@@ -69,7 +77,9 @@ def test_a_new_password_ends_the_sessions_of_the_old_one(database: Database) -> 
     add_user(database, "asha", "approver")
     with browser(create_app(database, policy=GUARDED)) as client:
         assert sign_in(client, "asha") == 303
-        database.call("post_audit_apply_user_password", name="asha", password_hash="$argon2id$new", actor="test")
+        database.call(
+            "post_audit_apply_user_password", name="asha", password_hash="$argon2id$new", actor="test"
+        )
         assert client.post("/api/admin/runs").status_code == 401
         assert sign_in(client, "asha") == 401
 
@@ -84,18 +94,27 @@ def test_behind_a_trusted_proxy_with_tls_the_cookie_is_secure(database: Database
     )
     base = "https://protocol.example.com"
     told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9", "Host": "protocol.example.com"}
-    with browser(create_app(database, policy=trusting), base="http://protocol.example.com", peer="10.0.0.1") as client:
+    with browser(
+        create_app(database, policy=trusting), base="http://protocol.example.com", peer="10.0.0.1"
+    ) as client:
         client.headers["Origin"] = base
         entered = client.post("/login", data={"name": "asha", "password": PASSWORD}, headers=told)
         assert "Secure" in entered.headers["set-cookie"]
         assert entered.headers["strict-transport-security"].startswith("max-age=")
-    with browser(create_app(database, policy=policy), base="http://protocol.example.com", peer="10.0.0.1") as client:
+    with browser(
+        create_app(database, policy=policy), base="http://protocol.example.com", peer="10.0.0.1"
+    ) as client:
         client.headers["Origin"] = base
         # a proxy that nobody named is not believed, so the page seems to be another's
-        assert client.post("/login", data={"name": "asha", "password": PASSWORD}, headers=told).status_code == 403
+        assert (
+            client.post("/login", data={"name": "asha", "password": PASSWORD}, headers=told).status_code
+            == 403
+        )
 
 
-def test_guessing_is_slowed_down_by_name_and_by_peer(database: Database, connection: psycopg.Connection) -> None:
+def test_guessing_is_slowed_down_by_name_and_by_peer(
+    database: Database, connection: psycopg.Connection
+) -> None:
     policy = AccessPolicy(key=GUARDED.key, is_guarded=True, attempts_per_name=3, attempts_per_peer=5)
     add_user(database, "asha", "approver")
     add_user(database, "omar", "operator")
@@ -190,7 +209,9 @@ def test_what_is_typed_into_the_form_is_shown_as_text(database: Database) -> Non
 @pytest.mark.parametrize("body", [b"", b"name=asha", b"\xff\xfe", b"name=" + b"a" * 9_000, b"password[]=1"])
 def test_a_form_of_another_shape_is_a_failed_login(database: Database, body: bytes) -> None:
     with browser(create_app(database, policy=GUARDED)) as client:
-        sent = client.post("/login", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+        sent = client.post(
+            "/login", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+        )
         assert sent.status_code == 401
 
 

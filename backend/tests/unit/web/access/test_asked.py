@@ -14,7 +14,11 @@ BEHIND = AccessPolicy(proxies=(ip_network("10.0.0.0/8"),))
 
 
 def asked(
-    *headers: tuple[str, str], method: str = "POST", peer: str = "127.0.0.1", policy: AccessPolicy = BEHIND, **scope: Any
+    *headers: tuple[str, str],
+    method: str = "POST",
+    peer: str = "127.0.0.1",
+    policy: AccessPolicy = BEHIND,
+    **scope: Any,
 ) -> Asked:
     given = {"host": "localhost:8000", **dict(headers)}
     return Asked.of(
@@ -91,13 +95,23 @@ def test_a_named_proxy_says_whom_it_speaks_for() -> None:
 
 def test_cookies_and_tokens_are_read() -> None:
     request = asked(("cookie", "a=1; post_audit_session=x.y"), ("authorization", "Bearer  t0ken"))
-    assert (request.cookie("post_audit_session"), request.cookie("b"), request.bearer) == ("x.y", None, "t0ken")
+    assert (request.cookie("post_audit_session"), request.cookie("b"), request.bearer) == (
+        "x.y",
+        None,
+        "t0ken",
+    )
     assert asked(("authorization", "Basic eDp5")).bearer is None
 
 
 @pytest.mark.parametrize(
     ("host", "alone"),
-    [("localhost:8000", "localhost"), ("[::1]:8000", "::1"), ("[::1]", "::1"), ("a.example", "a.example"), ("", "")],
+    [
+        ("localhost:8000", "localhost"),
+        ("[::1]:8000", "::1"),
+        ("[::1]", "::1"),
+        ("a.example", "a.example"),
+        ("", ""),
+    ],
 )
 def test_a_host_without_its_port(host: str, alone: str) -> None:
     assert host_alone(host) == alone
