@@ -6,7 +6,7 @@ import pytest
 
 from app.post_audit.errors import ConfigurationError, InvalidSetting
 from app.post_audit.settings import Settings
-from app.post_audit.web.access.policy import AccessPolicy, is_loopback
+from app.post_audit.web.access.policy import AccessPolicy, household, is_loopback
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -68,3 +68,16 @@ def test_only_named_proxies_are_believed() -> None:
     assert not policy.trusts("testclient")
     with pytest.raises(InvalidSetting, match="POST_AUDIT_PROXIES"):
         AccessPolicy.of(settings(proxies="nginx"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("somebody", "somebody"),
+    ],
+)
+def test_a_household_counts_as_one(peer: str, counted: str) -> None:
+    assert household(peer) == counted
