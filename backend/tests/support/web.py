@@ -26,8 +26,8 @@ __all__ = [
     "THIS_MACHINE",
     "add_user",
     "browser",
-    "sign_in",
     "served",
+    "sign_in",
     "signed_token",
 ]
 

@@ -125,9 +125,9 @@ def test_an_operator_acts_and_an_approver_approves(database: Database) -> None:
         assert started == ["manual"]
         paused = client.put("/api/admin/modes/bugs", headers=operator, json={"mode": "paused"})
         assert (paused.status_code, paused.json()["changed_by"]) == (200, "omar")
-        armed = {"json": {"mode": "act"}}
-        assert client.put("/api/admin/modes/bugs", headers=operator, **armed).status_code == 403
-        assert client.put("/api/admin/modes/bugs", headers=approver, **armed).status_code == 200
+        armed = {"mode": "act"}
+        assert client.put("/api/admin/modes/bugs", headers=operator, json=armed).status_code == 403
+        assert client.put("/api/admin/modes/bugs", headers=approver, json=armed).status_code == 200
         assert client.post("/api/admin/decisions/1/approve", headers=operator).status_code == 403
         assert client.post("/api/admin/decisions/1/approve", headers=approver).status_code == 404
         log = client.get("/api/admin/audit-log", headers=approver).json()["entries"]
@@ -184,7 +184,7 @@ def test_tokens_are_refused_when_revoked_expired_or_invented(
         bearer = {"Authorization": f"Bearer {token}"}
         assert client.post("/api/admin/runs", headers=bearer).status_code == 202
         for invented in ("", token[:-1], f"{token}x", "x" * 5000, "é"):
-            headers = {"Authorization": f"Bearer {invented}".encode()}
+            headers = {b"Authorization": f"Bearer {invented}".encode()}
             assert client.post("/api/admin/runs", headers=headers).status_code == 401
         database.call("post_audit_apply_token_revocation", token_id=1, actor="test")
         assert client.post("/api/admin/runs", headers=bearer).status_code == 401

@@ -14,7 +14,7 @@ from app.post_audit.errors import PostAuditError
 from app.post_audit.logs import get_logger, redact
 from app.post_audit.web.headers import FOR_DATA
 
-__all__ = ["ErrorAnswer", "add_error_handlers", "answer_of"]
+__all__ = ["ErrorAnswer", "ErrorDetail", "add_error_handlers", "answer_of"]
 
 _log = get_logger(__name__)
 

@@ -106,9 +106,10 @@ def serve(application: Application, *, port: int) -> int:
     )
     place = f"http://{f'[{policy.address}]' if ':' in policy.address else policy.address}:{port}"
     print(f"Serving {place}  (pages: /admin, API: /docs; stop with Ctrl-C)", flush=True)  # noqa: T201 - for the person who started it
+    told = "Sign in at /login; somebody new: post-audit users add NAME --role viewer"
     if not policy.is_guarded:
-        link = app.state.door.make_link(_owner())
-        print(f"Sign in once with {place}/login?link={link}", flush=True)  # noqa: T201 - as above
+        told = f"Sign in once with {place}/login?link={app.state.door.make_link(_owner())}"
+    print(told, flush=True)  # noqa: T201 - as above
     try:
         _Server(config).run()
     finally:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from app.post_audit.ports import Database
 from app.post_audit.web.access import passwords
 from app.post_audit.web.access.people import Person, Role, Way
-from app.post_audit.web.access.policy import AccessPolicy
+from app.post_audit.web.access.policy import AccessPolicy, household
 from app.post_audit.web.access.refusals import TooManyAttempts
 
 __all__ = ["COOKIE", "Door", "digest"]
@@ -139,7 +139,7 @@ class Door:
         answer: Any = self._database.call(
             "post_audit_apply_login_attempt",
             name=known,
-            peer=peer,
+            peer=household(peer),
             per_name=limits.attempts_per_name,
             per_peer=limits.attempts_per_peer,
             window_seconds=int(limits.attempts_window.total_seconds()),

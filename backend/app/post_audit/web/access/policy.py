@@ -14,9 +14,10 @@ from app.post_audit.errors import ConfigurationError, InvalidSetting
 if TYPE_CHECKING:
     from app.post_audit.settings import Settings
 
-__all__ = ["LOOPBACK", "AccessPolicy", "is_loopback"]
+__all__ = ["LOOPBACK", "AccessPolicy", "household", "is_loopback"]
 
 LOOPBACK: Final = "127.0.0.1"
+_IPV4: Final = 4
 
 
 def is_loopback(host: str) -> bool:
@@ -27,6 +28,17 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def household(peer: str) -> str:
+    """What tries to sign in are counted by: an address, and of IPv6 the network of 64 bits that one customer gets."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return peer
+    if address.version == _IPV4:
+        return peer
+    return str(ip_network(f"{address}/64", strict=False))
 
 
 def _own_key() -> bytes:
@@ -52,6 +64,8 @@ class AccessPolicy:
     """For how long a login holds: a working day; then the password again."""
     recheck: timedelta = timedelta(seconds=2)
     """For how long reading does not look again whether a session still holds; writing always looks."""
+    socket_recheck: timedelta = timedelta(seconds=30)
+    """How often the session of an open page is looked at again, whatever the page does."""
     attempts_per_name: int = 10
     attempts_per_peer: int = 30
     attempts_window: timedelta = timedelta(minutes=15)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,7 @@ def asked(
     method: str = "POST",
     peer: str = "127.0.0.1",
     policy: AccessPolicy = BEHIND,
-    **scope: Any,
+    **scope: object,
 ) -> Asked:
     given = {"host": "localhost:8000", **dict(headers)}
     return Asked.of(

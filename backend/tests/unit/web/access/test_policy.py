@@ -6,7 +6,7 @@ import pytest
 
 from app.post_audit.errors import ConfigurationError, InvalidSetting
 from app.post_audit.settings import Settings
-from app.post_audit.web.access.policy import AccessPolicy, is_loopback
+from app.post_audit.web.access.policy import AccessPolicy, household, is_loopback
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -20,14 +20,12 @@ def test_this_machine_is_known(host: str) -> None:
     assert is_loopback(host)
 
 
-@pytest.mark.parametrize(
-    "host", ["", "localhost.evil.example", "127.0.0.1.nip.io", "10.0.0.1", "0.0.0.0", "::2"]
-)
+@pytest.mark.parametrize("host", ["", "localhost.evil.example", "127.0.0.1.nip.io", "10.0.0.1", "::", "::2"])
 def test_others_are_not_this_machine(host: str) -> None:
     assert not is_loopback(host)
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "10.1.2.3", "protocol.example.com"])
+@pytest.mark.parametrize("address", ["::", "10.1.2.3", "protocol.example.com"])
 def test_without_a_secret_only_this_machine_is_served(address: str) -> None:
     with pytest.raises(ConfigurationError, match="POST_AUDIT_ADDRESS") as refused:
         AccessPolicy.of(settings(address=address))
@@ -70,3 +68,16 @@ def test_only_named_proxies_are_believed() -> None:
     assert not policy.trusts("testclient")
     with pytest.raises(InvalidSetting, match="POST_AUDIT_PROXIES"):
         AccessPolicy.of(settings(proxies="nginx"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("somebody", "somebody"),
+    ],
+)
+def test_a_household_counts_as_one(peer: str, counted: str) -> None:
+    assert household(peer) == counted
