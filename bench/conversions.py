@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from app.post_audit.replay.conversions import evaluate, first_looks, proven_path, read_units
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.evidence import Bets, difference_interval, rate_interval, ratio_interval
+from app.post_audit.steps.conversions.evidence import Bets
+from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval, ratio_interval
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e, mismatch_log_e
 from app.post_audit.steps.conversions.policy import ConversionsPolicy

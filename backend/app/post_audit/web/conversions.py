@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import parse_facts
-from app.post_audit.steps.conversions import STEP
+from app.post_audit.steps.conversions import STEP, gather_history
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Assessment
 from app.post_audit.steps.conversions.by_hand import (
@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 router = APIRouter(prefix="/api/admin/ab-test", tags=["conversions"])
+
+
+_EVER = 24 * 366 * 100
 
 
 class _Open(BaseModel):
@@ -306,9 +309,14 @@ class Made(_Open):
     decision: dict[str, Any]
 
 
-def _facts(database: Database) -> Facts:
+def _facts(database: Database, *, hours: int = 0) -> Facts:
+    """Read the facts; with every block where `hours` reach back further than blocks are told otherwise."""
     status: Any = database.call("post_audit_read_status")
-    return STEP.gather(database, STEP.policy, datetime.fromisoformat(status["as_of"]))
+    as_of = datetime.fromisoformat(status["as_of"])
+    facts = STEP.gather(database, STEP.policy, as_of)
+    if any(hours > experiment.attribution_window_hours for experiment in facts.experiments):
+        return gather_history(database, STEP.policy, as_of)
+    return facts
 
 
 @router.get("/stats")
@@ -320,7 +328,7 @@ def ab_test_stats(
     ] = None,
 ) -> Stats:
     """Tell of an experiment's variants, the active one, and the winner once there is one."""
-    told = stats(_facts(database), STEP.policy, hours=hours, experiment_id=experiment)
+    told = stats(_facts(database, hours=hours), STEP.policy, hours=hours, experiment_id=experiment)
     return Stats.model_validate(told)
 
 
@@ -335,7 +343,9 @@ def experiment_detail(database: DatabaseOfRequest, experiment_id: str) -> Experi
     """Tell everything of one running experiment: rates with bands, evidence, health, allocations, decisions."""
     past: JSON = database.call("post_audit_read_experiment_switches", experiment_id=experiment_id)
     switches = parse_facts(tuple[PastSwitch, ...], past)
-    return ExperimentDetail.model_validate(detail(_facts(database), STEP.policy, experiment_id, switches))
+    return ExperimentDetail.model_validate(
+        detail(_facts(database, hours=_EVER), STEP.policy, experiment_id, switches)
+    )
 
 
 @router.post("/experiments/{experiment_id}/switch")

@@ -12,15 +12,15 @@ from datetime import datetime
 
 from app.post_audit.steps.conversions.assessment import Assessment, Obstacle, Status, VariantResult
 from app.post_audit.steps.conversions.comparisons import (
-    compare_all,
     effects_of,
+    lead_of,
     result_of,
-    series_of,
     strength,
 )
 from app.post_audit.steps.conversions.facts import Experiment, Hold
 from app.post_audit.steps.conversions.forecast import conversions_gained, days_to_decision
 from app.post_audit.steps.conversions.health import mismatch_log_e
+from app.post_audit.steps.conversions.ledger import Ledger, fold, ledger_of
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.safety import (
     find_breaches,
@@ -55,7 +55,10 @@ def assess(
     false winner has to beat the best one too, which all rivals together do with probability alpha at most.
     It wins when its rate is the greatest, too.
     """
-    results = tuple(result_of(experiment, variant, policy.alpha) for variant in experiment.variants)
+    past = ledger_of(experiment, policy)
+    if past is None:
+        raise ValueError("the ledger was kept under another question; the blocks before it are needed")
+    results = tuple(result_of(experiment, variant, policy.alpha, past) for variant in experiment.variants)
     rivals = len(results) - 1
     mismatch = mismatch_log_e(
         experiment.assigned, experiment.epoch_allocations, [variant.id for variant in experiment.variants]
@@ -72,24 +75,22 @@ def assess(
     if not all(result.units for result in results):
         obstacle = find_obstacle(experiment, as_of, mismatch, policy)
         return replace(unjudged, status=Status.BLOCKED if obstacle else Status.COLLECTING, obstacle=obstacle)
-    return _judge(_weigh(unjudged, as_of, policy), as_of, holds, policy)
+    ledger = fold(past, experiment.closed_blocks(as_of), experiment, policy)
+    return _judge(_weigh(unjudged, past, ledger, policy), ledger, as_of, holds, policy)
 
 
-def _weigh(unjudged: Assessment, as_of: datetime, policy: ConversionsPolicy) -> Assessment:
+def _weigh(unjudged: Assessment, past: Ledger, ledger: Ledger, policy: ConversionsPolicy) -> Assessment:
     """Compare all variants with one another; all have mature suppliers."""
     experiment, results = unjudged.experiment, unjudged.results
-    series = series_of(experiment, as_of)
-    comparisons = compare_all(series, policy)
     weighed = replace(
         unjudged,
-        effects=effects_of(series, comparisons, policy),
-        breaches=find_breaches(experiment, as_of, policy),
+        effects=effects_of(experiment, ledger, policy),
+        breaches=find_breaches(experiment, ledger, policy),
     )
     leader = min(results, key=lambda result: (-result.converted / result.units, result.variant.id))
     others = [result for result in results if result is not leader]
     rival = min(others, key=lambda other: (strength(weighed, leader, other), other.variant.id))
-    pair = comparisons[leader.variant.id, rival.variant.id]
-    log_e = pair.log_e if pair.favours > 0 else min(0.0, pair.log_e)
+    log_e = lead_of(weighed, leader, rival)
     missing = math.log(weighed.threshold) - log_e
     return replace(
         weighed,
@@ -97,7 +98,7 @@ def _weigh(unjudged: Assessment, as_of: datetime, policy: ConversionsPolicy) -> 
         leader=leader,
         rival=rival,
         log_e=log_e,
-        days_left=days_to_decision(experiment, leader, rival, missing) if missing > 0 else None,
+        days_left=days_to_decision(experiment, past, leader, rival, missing) if missing > 0 else None,
         gained=conversions_gained(results),
     )
 
@@ -116,7 +117,7 @@ def _proven(judged: Assessment) -> VariantResult | None:
 
 
 def _judge(
-    judged: Assessment, as_of: datetime, holds: tuple[Hold, ...], policy: ConversionsPolicy
+    judged: Assessment, ledger: Ledger, as_of: datetime, holds: tuple[Hold, ...], policy: ConversionsPolicy
 ) -> Assessment:
     """Give the status: harm first, then what forbids a switch, then the evidence."""
     experiment = judged.experiment
@@ -137,18 +138,20 @@ def _judge(
         return judged
     if not runs_long_enough(experiment, as_of, policy):
         return replace(judged, too_soon=True)
-    return _judge_evidence(judged, as_of, holds, policy)
+    return _judge_evidence(judged, ledger, as_of, holds, policy)
 
 
 def _judge_evidence(
-    judged: Assessment, as_of: datetime, holds: tuple[Hold, ...], policy: ConversionsPolicy
+    judged: Assessment, ledger: Ledger, as_of: datetime, holds: tuple[Hold, ...], policy: ConversionsPolicy
 ) -> Assessment:
     """Give the status of an experiment that nothing forbids to judge."""
     experiment, results = judged.experiment, judged.results
     proven = _proven(judged)
-    if (proven is None or proven.variant.id == experiment.winner) and has_decayed(experiment, as_of, policy):
-        present = replace(experiment, judged_from_epoch=experiment.allocation_epoch)
-        since = tuple(result_of(present, result.variant, policy.alpha) for result in results)
+    if (proven is None or proven.variant.id == experiment.winner) and has_decayed(experiment, ledger, policy):
+        epoch, past = experiment.allocation_epoch, ledger_of(experiment, policy) or Ledger()
+        since = tuple(
+            result_of(experiment, result.variant, policy.alpha, past, since_epoch=epoch) for result in results
+        )
         best = max(
             (result for result in since if result.variant.id != experiment.winner),
             key=lambda result: (result.rate or 0.0, result.variant.id),

@@ -1,4 +1,4 @@
-"""The counts of an experiment as series of blocks, and every variant compared with every other."""
+"""The results of an experiment's variants, and every variant compared with every other."""
 
 from __future__ import annotations
 
@@ -8,27 +8,16 @@ from datetime import datetime
 from itertools import combinations
 
 from app.post_audit.steps.conversions.assessment import Assessment, Effect, VariantResult
-from app.post_audit.steps.conversions.evidence import (
-    Bets,
-    Comparison,
-    compare,
-    difference_interval,
-    rate_interval,
-    ratio_interval,
-)
+from app.post_audit.steps.conversions.coin import ratio_between, ratio_points
 from app.post_audit.steps.conversions.facts import Block, Experiment, Variant
+from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval
+from app.post_audit.steps.conversions.ledger import Ledger
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
-__all__ = [
-    "Series",
-    "bets_of",
-    "compare_all",
-    "effects_of",
-    "judged_blocks",
-    "result_of",
-    "series_of",
-    "strength",
-]
+__all__ = ["Series", "effects_of", "judged_blocks", "lead_of", "result_of", "series_of", "strength"]
+
+Series = Mapping[str, tuple[list[int], list[int]]]
+"""Units and conversions of each variant, block by block."""
 
 
 def judged_blocks(experiment: Experiment) -> list[Block]:
@@ -36,11 +25,18 @@ def judged_blocks(experiment: Experiment) -> list[Block]:
     return [block for block in experiment.blocks if block.epoch >= experiment.judged_from_epoch]
 
 
-def result_of(experiment: Experiment, variant: Variant, alpha: float) -> VariantResult:
-    """Add up one variant over all blocks."""
-    counts = [block.counts[variant.id] for block in judged_blocks(experiment) if variant.id in block.counts]
-    units = sum(count.units for count in counts)
-    converted = sum(count.converted for count in counts)
+def result_of(
+    experiment: Experiment, variant: Variant, alpha: float, past: Ledger, *, since_epoch: int = 0
+) -> VariantResult:
+    """Add up one variant over the blocks that are told and those that the ledger `past` remembers."""
+    counts = [
+        block.counts[variant.id]
+        for block in judged_blocks(experiment)
+        if variant.id in block.counts and block.epoch >= since_epoch
+    ]
+    former = past.total(variant.id, since_epoch=since_epoch)
+    units = former.units + sum(count.units for count in counts)
+    converted = former.converted + sum(count.converted for count in counts)
     return VariantResult(
         variant=variant,
         units=units,
@@ -50,20 +46,8 @@ def result_of(experiment: Experiment, variant: Variant, alpha: float) -> Variant
     )
 
 
-def bets_of(policy: ConversionsPolicy) -> Bets:
-    """Lay the policy's bets."""
-    return Bets(
-        log_ratio_deviation=policy.log_ratio_deviation,
-        prior_rate=policy.prior_rate,
-        prior_units=policy.prior_units,
-    )
-
-
-Series = Mapping[str, tuple[list[int], list[int]]]
-
-
 def series_of(experiment: Experiment, as_of: datetime) -> Series:
-    """Give units and conversions of every variant, closed block by closed block."""
+    """Give the series of every variant over its closed blocks."""
     blocks = experiment.closed_blocks(as_of)
     series: dict[str, tuple[list[int], list[int]]] = {}
     for variant in experiment.variants:
@@ -75,44 +59,54 @@ def series_of(experiment: Experiment, as_of: datetime) -> Series:
     return series
 
 
-def compare_all(series: Series, policy: ConversionsPolicy) -> Mapping[tuple[str, str], Comparison]:
-    """Compare every variant with every other one, in both directions."""
-    bets = bets_of(policy)
-    found: dict[tuple[str, str], Comparison] = {}
-    for first, second in combinations(sorted(series), 2):
-        forward = compare(*series[first], *series[second], bets)
-        found[first, second] = forward
-        found[second, first] = Comparison(log_e=forward.log_e, favours=-forward.favours)
-    return found
-
-
-def effects_of(
-    series: Series, found: Mapping[tuple[str, str], Comparison], policy: ConversionsPolicy
-) -> tuple[Effect, ...]:
-    """Say how far each pair may differ, all pairs together at alpha."""
-    bets = bets_of(policy)
-    pairs = list(combinations(series, 2))
+def effects_of(experiment: Experiment, ledger: Ledger, policy: ConversionsPolicy) -> tuple[Effect, ...]:
+    """Say for each pair who is ahead and how far they may differ, all pairs together at alpha."""
+    pairs = list(combinations([variant.id for variant in experiment.variants], 2))
     alpha = policy.alpha / len(pairs)
-    effects: list[Effect] = []
-    for first, second in pairs:
-        comparison = found[first, second]
-        half = ratio_interval(*series[first], *series[second], bets, alpha / 2)
-        units, converted = (sum(numbers) for numbers in series[second])
-        effects.append(
-            Effect(
-                first=first,
-                second=second,
-                log_e=comparison.log_e,
-                favours={1: first, -1: second, 0: None}[comparison.favours],
-                ratio=ratio_interval(*series[first], *series[second], bets, alpha),
-                difference=difference_interval(half, rate_interval(converted, units, alpha / 2)),
-            )
+    return tuple(_effect(first, second, ledger, alpha, policy) for first, second in pairs)
+
+
+def _effect(first: str, second: str, ledger: Ledger, alpha: float, policy: ConversionsPolicy) -> Effect:
+    ordered = (first, second) if first < second else (second, first)
+    pair = ledger.pairs.get(ordered)
+    if pair is None:
+        nothing = (0.0, math.inf)
+        return Effect(
+            first=first, second=second, log_e=0.0, favours=None, ratio=nothing, difference=(-1.0, 1.0)
         )
-    return tuple(effects)
+    points = ratio_points(policy.log_ratio_deviation)
+    ratio, half = (ratio_between(pair.coin, points, level) for level in (alpha, alpha / 2))
+    if ordered != (first, second):
+        ratio, half = _inverse(ratio), _inverse(half)
+    comparison = pair.capital.comparison()
+    rate = ledger.total(second)
+    return Effect(
+        first=first,
+        second=second,
+        log_e=comparison.log_e,
+        favours={1: ordered[0], -1: ordered[1], 0: None}[comparison.favours],
+        ratio=ratio,
+        difference=difference_interval(half, rate_interval(rate.converted, rate.units, alpha / 2)),
+    )
+
+
+def _inverse(ratio: tuple[float, float]) -> tuple[float, float]:
+    low, high = ratio
+    return 1 / high, 1 / low if low else math.inf
 
 
 def strength(assessment: Assessment, result: VariantResult, other: VariantResult) -> float:
     """Give the evidence for `result` against `other`; none where it speaks for the other."""
-    pair = {result.variant.id, other.variant.id}
-    effect = next(effect for effect in assessment.effects if {effect.first, effect.second} == pair)
+    effect = _between(assessment, result, other)
     return effect.log_e if effect.favours == result.variant.id else -math.inf
+
+
+def lead_of(assessment: Assessment, leader: VariantResult, rival: VariantResult) -> float:
+    """Give the log e-value of the leader's lead; never above 0 where the evidence speaks for the rival."""
+    effect = _between(assessment, leader, rival)
+    return effect.log_e if effect.favours == leader.variant.id else min(0.0, effect.log_e)
+
+
+def _between(assessment: Assessment, result: VariantResult, other: VariantResult) -> Effect:
+    pair = {result.variant.id, other.variant.id}
+    return next(effect for effect in assessment.effects if {effect.first, effect.second} == pair)

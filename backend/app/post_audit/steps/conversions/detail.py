@@ -20,13 +20,15 @@ from app.post_audit.ports import JSON
 from app.post_audit.step import Decision
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Assessment, Obstacle
-from app.post_audit.steps.conversions.comparisons import bets_of, judged_blocks, series_of
+from app.post_audit.steps.conversions.comparisons import judged_blocks, series_of
 from app.post_audit.steps.conversions.decide import decide
-from app.post_audit.steps.conversions.evidence import evidence_path, rate_intervals
+from app.post_audit.steps.conversions.evidence import evidence_path
 from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Block, Experiment, Facts
+from app.post_audit.steps.conversions.health import HARMS
+from app.post_audit.steps.conversions.intervals import rate_intervals
+from app.post_audit.steps.conversions.ledger import bets_of
 from app.post_audit.steps.conversions.numbers import comparison_numbers, e_value, finite, variant_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-from app.post_audit.steps.conversions.safety import HARMS
 
 __all__ = ["PastSwitch", "detail", "find", "overview"]
 

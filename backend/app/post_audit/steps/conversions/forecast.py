@@ -8,6 +8,7 @@ from typing import Final
 from app.post_audit.steps.conversions.assessment import VariantResult
 from app.post_audit.steps.conversions.comparisons import judged_blocks
 from app.post_audit.steps.conversions.facts import Experiment
+from app.post_audit.steps.conversions.ledger import Ledger
 
 __all__ = ["conversions_gained", "days_to_decision"]
 
@@ -15,14 +16,16 @@ _DAY_HOURS: Final = 24
 
 
 def days_to_decision(
-    experiment: Experiment, leader: VariantResult, rival: VariantResult, missing: float
+    experiment: Experiment, past: Ledger, leader: VariantResult, rival: VariantResult, missing: float
 ) -> float | None:
     """Estimate how long the present lead has to last until the evidence is enough.
 
     With rates p and q in shares a and b, an invited supplier adds a p log(p/m) + b q log(q/m) on average,
     where m is their common rate: the information of the conversion coin.
     """
-    hours = sorted(block.hour for block in judged_blocks(experiment))
+    told = [block.hour for block in judged_blocks(experiment)]
+    first = past.first_hour or min(told)
+    last = max(told) if told else past.last_hour or first
     units = leader.units + rival.units
     rate = (leader.converted + rival.converted) / units
     if rate == 0:
@@ -32,7 +35,7 @@ def days_to_decision(
         for result in (leader, rival)
         if result.converted
     )
-    days = ((hours[-1] - hours[0]).total_seconds() / 3600 + 1) / _DAY_HOURS
+    days = ((last - first).total_seconds() / 3600 + 1) / _DAY_HOURS
     return missing / (growth * units / days) if growth > 0 else None
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from statistics import NormalDist
 from typing import Final
 
 from app.post_audit.steps.conversions.assessment import Breach, Obstacle
+from app.post_audit.steps.conversions.coin import lead, lead_points
 from app.post_audit.steps.conversions.facts import Experiment, Hold
-from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e
+from app.post_audit.steps.conversions.health import HARM_EXPECTED, HARMS, weigh_weeks
+from app.post_audit.steps.conversions.ledger import Ledger
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 __all__ = [
-    "HARMS",
     "find_breaches",
     "find_hold",
     "find_obstacle",
@@ -25,8 +27,6 @@ __all__ = [
     "wider_window",
 ]
 
-HARMS: Final = {"opt_outs": "opt-outs", "failed": "failed sends"}
-"""What a message may do harm by, and how it is called."""
 _DAY_HOURS: Final = 24
 
 _MARGIN: Final = 1.25
@@ -87,32 +87,26 @@ def wider_window(experiment: Experiment, policy: ConversionsPolicy) -> int | Non
     return None if enough else wanted
 
 
-def find_breaches(experiment: Experiment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Breach, ...]:
-    """Find the variants that have more opt-outs or failures than the others together."""
-    blocks = experiment.closed_blocks(as_of)
+def find_breaches(experiment: Experiment, ledger: Ledger, policy: ConversionsPolicy) -> tuple[Breach, ...]:
+    """Find the variants that have more of a harm than the others together."""
     names = [variant.id for variant in experiment.variants]
     needed = math.log(len(names) / policy.guardrail_alpha)
+    points = lead_points(HARM_EXPECTED)
+    totals = {name: ledger.total(name) for name in names}
+    everybody = sum(total.units for total in totals.values())
     found: list[Breach] = []
     for what in HARMS:
-        totals = {
-            name: (
-                sum(block.counts[name].units for block in blocks if name in block.counts),
-                sum(getattr(block.counts[name], what) for block in blocks if name in block.counts),
-            )
-            for name in names
-        }
-        if not any(events for _, events in totals.values()):
-            continue
+        events = {name: int(getattr(total, what)) for name, total in totals.items()}
         for variant in experiment.variants:
-            if harm_log_e(blocks, variant.id, names, what) >= needed:
-                units, events = totals[variant.id]
-                all_units, all_events = (sum(numbers) for numbers in zip(*totals.values(), strict=True))
+            coin = ledger.harms.get((variant.id, what))
+            if coin is not None and lead(coin, points) >= needed:
+                units = totals[variant.id].units
                 found.append(
                     Breach(
                         variant=variant,
                         what=what,
-                        rate=events / units,
-                        others=(all_events - events) / (all_units - units),
+                        rate=events[variant.id] / units,
+                        others=(sum(events.values()) - events[variant.id]) / (everybody - units),
                     )
                 )
     return tuple(found)
@@ -123,17 +117,13 @@ def is_sent(experiment: Experiment, variant: str) -> bool:
     return experiment.active_variant == variant or experiment.allocation_basis_points.get(variant, 0) > 0
 
 
-def has_decayed(experiment: Experiment, as_of: datetime, policy: ConversionsPolicy) -> bool:
+def has_decayed(experiment: Experiment, ledger: Ledger, policy: ConversionsPolicy) -> bool:
     """Whether the holdout of the present allocation does better than the winner it was kept from."""
     winner = experiment.winner
     if winner is None or experiment.active_variant != winner or experiment.variant(winner) is None:
         return False
-    blocks = [
-        block for block in experiment.closed_blocks(as_of) if block.epoch == experiment.allocation_epoch
-    ]
-    names = [variant.id for variant in experiment.variants]
-    log_e = decay_log_e(blocks, winner, names, policy.log_ratio_deviation)
-    return log_e >= -math.log(policy.alpha)
+    points = lead_points(NormalDist(0.0, policy.log_ratio_deviation))
+    return weigh_weeks([lead(coin, points) for _, coin in ledger.weeks]) >= -math.log(policy.alpha)
 
 
 def least_hours(experiment: Experiment, policy: ConversionsPolicy) -> int:

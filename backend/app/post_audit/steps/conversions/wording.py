@@ -16,9 +16,10 @@ from app.post_audit.steps.conversions.assessment import (
     Status,
     VariantResult,
 )
+from app.post_audit.steps.conversions.health import HARMS
 from app.post_audit.steps.conversions.numbers import e_value, finite
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-from app.post_audit.steps.conversions.safety import HARMS, least_hours
+from app.post_audit.steps.conversions.safety import least_hours
 
 __all__ = ["NO_EXPERIMENT", "explain"]
 
