@@ -155,7 +155,7 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   duplicate_of bigint,
   -- what was said last: why it waits, how it was done
   note text
-);
+) WITH (fillfactor = 75);
 
 -- Columns that an older version of ours did not have.
 DO $$

@@ -33,6 +33,7 @@ COUNTS = dict.fromkeys(
         "kept",
         "gone",
         "open_before",
+        "open_and_reported",
         "new_critical",
         "new_high",
     ),
