@@ -10,6 +10,7 @@ people who work on tasks; nothing of an installation beside it is touched. Needs
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -21,13 +22,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from app.post_audit.compose import Application, build
 from app.post_audit.settings import project_folder
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import parse_files, store_audit
+from app.post_audit.steps.enhancements.importing import parse_stream, store_audit
 from app.post_audit.steps.enhancements.queue import Action, Filters
 
 WIDTH: Final = 1440
@@ -41,23 +43,49 @@ SHOTS: Final = (
     ("pending-light", "/admin/pending", "light", WIDTH),
 )
 PHONES: Final = ("/admin", "/admin/ab-test", "/admin/pending")
+# An invented audit of the invented marketplace: severity, title, place, and how many days ago it was first seen.
+FINDINGS: Final = (
+    ("critical", "Service role key readable in the client bundle", "client/src/lib/supabase.ts", 14, 10),
+    ("critical", "Wallet credit can be claimed twice on a slow connection", "api/claims/credit.py", 88, 8),
+    ("critical", "OTP can be tried without limit", "api/auth/otp.py", 41, 2),
+    ("high", "jsonwebtoken 8.5.1 accepts forged tokens", "client/package-lock.json", 2210, 35),
+    ("high", "Supplier search answers in 6.2 s on a phone", "client/src/pages/suppliers.tsx", 57, 31),
+    ("high", "GSTIN is saved without its check digit", "api/suppliers/kyc.py", 120, 26),
+    ("high", "Invoices of other buyers open by their number", "api/invoices/read.py", 33, 25),
+    ("medium", "Invoice PDF shows $ instead of ₹", "invoices/render.py", 57, 60),
+    ("medium", "Leaderboard images have no description", "client/src/pages/leaderboard.tsx", 19, 9),
+    ("medium", "Login page takes 14 requests before it shows anything", "client/src/pages/login.tsx", 5, 4),
+    ("low", "Old price list is still in the sitemap", "public/sitemap.xml", 311, 23),
+)
 
 
 def arranged(application: Application) -> None:
     """Bring the demonstration to a state that shows what the pages can."""
     application.prepare_first_run()
     application.run()
-    (by_hand,) = parse_files([project_folder() / "samples" / "audit-by-hand.md"])
-    store_audit(application.database, by_hand)
-    for _ in range(8):
-        application.run(kind="schedule", tick=None)
     database = application.database
+    audit = [
+        {"severity": severity, "title": title, "file": place, "line": line}
+        for severity, title, place, line, _ in FINDINGS
+    ]
+    found = parse_stream(io.BytesIO(json.dumps(audit).encode()), "site-audit.json")
+    store_audit(database, found, source="Site audit", target="marketplace")
+    for _ in range(8):
+        application.run()
+    with psycopg.connect(application.conninfo, autocommit=True) as connection:
+        # the demonstration's clock stands still, so that the past has to be told to it
+        for _, title, _, _, days in FINDINGS:
+            connection.execute(
+                "UPDATE public.enhancement_tasks SET first_seen_at = post_audit.clock() - make_interval(days => %s),"
+                " occurrences = 1 + %s WHERE title = %s",
+                (days, days % 5, title),
+            )
     pending = queue.list_tasks(database, Filters(status=("pending",)), limit=40).tasks
     for place, task in enumerate(pending):
         who = ("Asha Rao", "Ravi Kumar", "Meera Shah")[place % 3]
-        if place % 3 != 1:
+        if place % 3 != 0:
             queue.act(database, [str(task.id)], Action.START, who)
-        if place % 7 == 5:  # noqa: PLR2004 - some are done
+        if place % 6 == 5:  # noqa: PLR2004 - some are done
             queue.act(database, [str(task.id)], Action.DONE, who)
 
 
