@@ -29,7 +29,7 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-all test-fast bench lint format migration docs lock clean
+.PHONY: help install run serve test test-all test-fast bench lint format migration docs screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ migration: $(RUNTIME) ## build the one migration from supabase/schemas
 
 docs: $(RUNTIME) ## write docs/reference from the code
 	@$(BIN)/python tools/reference.py
+
+screenshots: $(DEVELOPMENT) ## draw the pictures of the README again (needs chromium)
+	@$(BIN)/python tools/screenshots.py
 
 # The second lock holds the first, version by version.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

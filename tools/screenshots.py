@@ -62,7 +62,6 @@ FINDINGS: Final = (
 def arranged(application: Application) -> None:
     """Bring the demonstration to a state that shows what the pages can."""
     application.prepare_first_run()
-    application.run()
     database = application.database
     audit = [
         {"severity": severity, "title": title, "file": place, "line": line}
@@ -70,8 +69,7 @@ def arranged(application: Application) -> None:
     ]
     found = parse_stream(io.BytesIO(json.dumps(audit).encode()), "site-audit.json")
     store_audit(database, found, source="Site audit", target="marketplace")
-    for _ in range(8):
-        application.run()
+    application.run()
     with psycopg.connect(application.conninfo, autocommit=True) as connection:
         # the demonstration's clock stands still, so that the past has to be told to it
         for _, title, _, _, days in FINDINGS:
@@ -161,6 +159,7 @@ def main() -> int:
     """Make a demonstration, serve it, draw it."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else project_folder() / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=30_000)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         print("There is no chromium on this machine. Debian, Ubuntu: apt install chromium", file=sys.stderr)  # noqa: T201 - as above

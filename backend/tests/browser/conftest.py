@@ -20,6 +20,8 @@ from tests.support.product import Product, until
 from tests.support.web import PASSWORD, add_user
 
 SECRET: Final = "a secret of thirty-two signs, or more"
+# Longer than anything here takes on a busy machine; only a hang meets it. What has to be quick says so itself.
+expect.set_options(timeout=20_000)
 NAMES: Final = {"asha": "approver", "omkar": "operator", "vidya": "viewer"}
 
 

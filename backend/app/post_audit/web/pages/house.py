@@ -360,7 +360,7 @@ def _draw_figures(_view: View, data: Mapping[str, Any]) -> None:
             beside = "kept here: a demonstration sends nothing"
         else:
             beside = f"of {count(total)} not confirmed" if unsent else "all confirmed or shown"
-        figure("Messages to n8n and Telegram", count(unsent or total), beside, as_of, is_day=True)
+        figure("To n8n and Telegram", count(unsent or total), beside, as_of, is_day=True)
     with box("div", "actions").style("margin-top: 16px"):
         link("Outbox", "/admin/outbox")
         text("·", classes="is-quiet")
@@ -401,12 +401,14 @@ def _draw_capacity(numbers: Mapping[str, Any], at: datetime) -> None:
 def _draw_history(_view: View, runs: list[dict[str, Any]]) -> None:
     with box("div", "part-head").style("margin-bottom: 4px"):
         text("Runs before", "h2")
-        text("taller took longer", classes="meta")
+        link("All runs", "/admin/runs")
     if not runs:
         states.empty("No run yet", "Each run leaves a bar here.")
         return
     whole = sum(run["state"] == "completed" for run in runs)
     text(f"{count(whole)} of {count(len(runs))} finished whole.", "p", "small")
+    if len(runs) == 1:
+        return
     longest = max(1, *(run["duration_ms"] for run in runs))
     latest = runs[0]["id"]
     with box("ol", "runs"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ __all__ = ["Loads", "View"]
 # Nothing is shown for a load that is quick; then the shape of what comes.
 _SHAPE_AFTER_SECONDS: Final = 0.3
 _TOAST_SECONDS: Final = 8.0
+# Loads by themselves take at most a tenth of a connection's time, however busy the marketplace is.
+_REST: Final = 9.0
 
 _log = get_logger(__name__)
 
@@ -40,20 +43,33 @@ class Loads:
     watcher: Watcher
     _kept: dict[tuple[str, ...], tuple[object, Any]] = field(default_factory=dict)
     _locks: dict[tuple[str, ...], asyncio.Lock] = field(default_factory=dict)
+    _rests_until: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    @staticmethod
+    def _key(page: Page, query: dict[str, str]) -> tuple[str, ...]:
+        return (page.path, *(f"{name}={value}" for name, value in sorted(query.items())))
+
+    def rest(self, page: Page, query: dict[str, str]) -> float:
+        """For how many seconds the same is not loaded again by itself: nine times as long as it took."""
+        return max(0.0, self._rests_until.get(self._key(page, query), 0.0) - time.monotonic())
 
     async def get(self, house: House, page: Page, query: dict[str, str], *, fresh: bool) -> Any:  # noqa: ANN401 - a page's
         """Load a page's data, or take what was loaded for the same question since the last change."""
-        key = (page.path, *(f"{name}={value}" for name, value in sorted(query.items())))
+        key = self._key(page, query)
         async with self._locks.setdefault(key, asyncio.Lock()):
             # by minute, for ages and times of day; without a watcher's answer nothing is known to be unchanged
             at = (self.watcher.version, datetime.now(UTC).replace(second=0, microsecond=0))
             kept = self._kept.get(key)
             if not fresh and kept is not None and kept[0] == at and self.watcher.version is not None:
                 return kept[1]
+            began = time.monotonic()
             loaded = await run_in_threadpool(page.load, house, query)
+            ended = time.monotonic()
+            self._rests_until[key] = ended + _REST * (ended - began)
             if len(self._kept) > 200:  # noqa: PLR2004 - far more questions than five people ask
                 self._kept.clear()
                 self._locks.clear()
+                self._rests_until.clear()
             self._kept[key] = (at, loaded)
             return loaded
 
@@ -78,6 +94,7 @@ class View:
         self._notice: Element | None = None
         self._floor: Element | None = None
         self._busy = asyncio.Lock()
+        self._is_due = False
         self.on_refresh: list[Callable[[], None]] = []
 
     # ---- drawing ----
@@ -121,9 +138,15 @@ class View:
                 self._draw(loaded)
 
     def changed(self) -> None:
-        """Draw again in a moment: what a watcher calls."""
-        if not self.client.is_deleted:
-            background_tasks.create(self.refresh(), name=f"refresh {self.page.path}")
+        """Draw again in a moment: what a watcher calls. What is due already is not asked for twice."""
+        if not self.client.is_deleted and not self._is_due:
+            self._is_due = True
+            background_tasks.create(self._refresh_rested(), name=f"refresh {self.page.path}")
+
+    async def _refresh_rested(self) -> None:
+        await asyncio.sleep(self._loads.rest(self.page, self.query))
+        self._is_due = False
+        await self.refresh()
 
     def redraw(self) -> None:
         """Draw again what the visitor's own state has changed."""

@@ -176,6 +176,8 @@ def question(decision: Mapping[str, Any]) -> str:
 def asked_because(decision: Mapping[str, Any]) -> list[str]:
     """Why a person is asked: what the waiting changes say themselves, each once, then the decision's own reasons."""
     asked = [change["needs_approval"]["text"] for change in decision["changes"] if change["needs_approval"]]
+    # what is said of one thing is not said of several
+    asked = asked if len(asked) == 1 else []
     own = [reason["text"] for reason in decision["reasons"] if "wait for a person" in reason["text"]]
     reasons = [reason["text"] for reason in decision["reasons"]]
     return list(dict.fromkeys([*own, *asked, *reasons]))
