@@ -35,7 +35,7 @@ from app.post_audit.steps.enhancements.queue import Action, Filters
 WIDTH: Final = 1440
 PHONE: Final = 390
 # Enough for flat surfaces and smoothed type; a third of the size.
-COLOURS: Final = 160
+COLOURS: Final = 256
 SHOTS: Final = (
     ("admin-light", "/admin", "light", WIDTH),
     ("admin-dark", "/admin", "dark", WIDTH),
@@ -97,7 +97,9 @@ def free_port() -> int:
 def stored(png: bytes, file: Path) -> None:
     """Store a picture with fewer colours."""
     with Image.open(io.BytesIO(png)) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = picture.convert("RGB").quantize(
+            COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
         small.save(file, optimize=True)
     print(f"{file.name}: {file.stat().st_size // 1000} kB")  # noqa: T201 - for the person who draws
 

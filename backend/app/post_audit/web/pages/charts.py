@@ -282,7 +282,7 @@ def burn_up_options(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     top = max((entry["found"] for entry in days), default=1) or 1
     return {
         **_STILL,
-        "grid": {"left": 2, "right": 74, "top": 12, "bottom": 24, "outerBoundsMode": "none"},
+        "grid": {"left": 16, "right": 74, "top": 12, "bottom": 24, "outerBoundsMode": "none"},
         "xAxis": {
             **_time_axis(0, 0),
             "min": found[0][0],

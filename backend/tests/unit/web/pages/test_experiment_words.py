@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from app.post_audit.web.pages.charts import bands_options, evidence_options, odds
-from app.post_audit.web.pages.experiment_words import STATUS, chart_headline, evidence_headline, headline, lead, lede
+from app.post_audit.web.pages.experiment_words import (
+    STATUS,
+    chart_headline,
+    evidence_headline,
+    headline,
+    lead,
+    lede,
+)
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -93,4 +100,8 @@ def test_the_pictures_hold_what_was_measured() -> None:
     variants = [{"id": "a", "letter": "A"}, {"id": "b", "letter": "B"}]
     bands = bands_options(history, variants, leader="b")["series"]
     # a lower bound, the width above it, and the rate; nothing of the variant that nobody can judge
-    assert [[point[1] for point in series["data"]] for series in bands] == [[4.0, 4.0], [2.0, 2.0], [5.0, 5.0]]
+    assert [[point[1] for point in series["data"]] for series in bands] == [
+        [4.0, 4.0],
+        [2.0, 2.0],
+        [5.0, 5.0],
+    ]

@@ -28,7 +28,11 @@ def counts(**found: int) -> dict[str, int]:
         ),
         (counts(all=1, late=1, late_nobody=1), "1 task is late. It has no owner.", "Nothing else is open."),
         (counts(all=3, late=3), "3 tasks are late. All have an owner.", "Nothing else is open."),
-        (counts(all=3, late=3, late_nobody=3), "3 tasks are late. None has an owner.", "Nothing else is open."),
+        (
+            counts(all=3, late=3, late_nobody=3),
+            "3 tasks are late. None has an owner.",
+            "Nothing else is open.",
+        ),
         (counts(all=11), "11 tasks are open, and none is late.", "5 of them are due this week."),
         (counts(), "Nothing is left to do.", "The queue is empty."),
         (
@@ -68,7 +72,10 @@ def test_when_a_task_is_due(days: float, expected: tuple[str, str]) -> None:
 
 
 def test_age_is_told_in_its_largest_unit() -> None:
-    assert age_words({"first_seen_at": (NOW - timedelta(days=5, hours=3)).isoformat()}, NOW) == "5\N{NO-BREAK SPACE}d"
+    assert (
+        age_words({"first_seen_at": (NOW - timedelta(days=5, hours=3)).isoformat()}, NOW)
+        == "5\N{NO-BREAK SPACE}d"
+    )
     assert age_words({"first_seen_at": NOW.isoformat()}, NOW) == "new"
 
 

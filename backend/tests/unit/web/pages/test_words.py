@@ -82,12 +82,20 @@ def test_a_value_has_the_unit_of_its_name(name: str, value: object, expected: st
 
 
 def test_a_change_is_said_from_and_to_and_what_stays_is_left_out() -> None:
-    change = {"before": {"daily_quota": 20_000, "batch_size": 500}, "after": {"daily_quota": 30_000, "batch_size": 500}}
+    change = {
+        "before": {"daily_quota": 20_000, "batch_size": 500},
+        "after": {"daily_quota": 30_000, "batch_size": 500},
+    }
     assert change_words(change) == "daily quota 20,000 → 30,000"
 
 
 def waiting(subject: str, before: dict[str, Any], after: dict[str, Any], number: int = 1) -> dict[str, Any]:
-    change = {"subject": subject, "before": before, "after": after, "needs_approval": {"text": "It is claimed."}}
+    change = {
+        "subject": subject,
+        "before": before,
+        "after": after,
+        "needs_approval": {"text": "It is claimed."},
+    }
     return {
         "headline": "Something is decided.",
         "counts": {"proposed": number},
@@ -114,4 +122,10 @@ def test_a_person_is_told_first_why_they_are_asked() -> None:
 
 
 def test_small_numbers_are_words() -> None:
-    assert [number_word(number) for number in (0, 1, 9, 10, 100_000)] == ["no", "one", "nine", "10", "1,00,000"]
+    assert [number_word(number) for number in (0, 1, 9, 10, 100_000)] == [
+        "no",
+        "one",
+        "nine",
+        "10",
+        "1,00,000",
+    ]
