@@ -21,6 +21,7 @@ PROMISED: Final = [
     "lock",
     "migration",
     "run",
+    "screenshots",
     "serve",
     "test",
     "test-all",

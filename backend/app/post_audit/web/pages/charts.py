@@ -16,7 +16,7 @@ from nicegui import ui
 from app.post_audit.formats import IST, count, ratio_in_words
 from app.post_audit.web.pages.elements import box
 
-__all__ = ["bands_options", "burn_up_options", "chart", "evidence_options", "odds"]
+__all__ = ["bands_options", "burn_up_options", "chart", "day", "evidence_options", "odds"]
 
 # SVG takes no "inherit" here
 _FONT: Final = "Inter, system-ui, sans-serif"
@@ -307,6 +307,3 @@ def burn_up_options(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             },
         ],
     }
-
-
-__all__ += ["day"]

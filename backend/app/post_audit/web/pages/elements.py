@@ -14,10 +14,11 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-from app.post_audit.formats import count, duration, ist, ist_time
+from app.post_audit.formats import duration, ist, ist_time
 
 __all__ = [
     "Handler",
+    "ago",
     "badge",
     "bar",
     "box",
@@ -187,11 +188,3 @@ def pairs(rows: list[tuple[str, str]]) -> None:
 def ago(seconds: float) -> str:
     """Say how long ago, in one unit or two: `32 min ago`."""
     return "just now" if seconds < 60 else f"{duration(seconds // 60 * 60)} ago"  # noqa: PLR2004 - a minute
-
-
-def how_many(number: int, one: str, many: str) -> str:
-    """Write a number with its noun: `1 task`, `1,204 tasks`."""
-    return f"{count(number)} {one if number == 1 else many}"
-
-
-__all__ += ["ago", "how_many"]

@@ -40,7 +40,7 @@ from app.post_audit.web.pages.words import (
     standing,
 )
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "can_undo", "draw_timeline", "run_as_bar"]
 
 _SCHEDULE: Final = timedelta(hours=2)
 _RUNS_SHOWN: Final = 24

@@ -17,7 +17,7 @@ from app.post_audit.web.pages.page import House, Page, Part, Query
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import TITLES, number_word
 
-__all__ = ["PAGES"]
+__all__ = ["PAGES", "shown_settings"]
 
 _MODES: Final = {
     "act": ("acts by itself", "bolt", "is-accent"),

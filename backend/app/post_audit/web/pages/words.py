@@ -17,6 +17,7 @@ __all__ = [
     "house_headline",
     "how_many",
     "number_word",
+    "parsed",
     "question",
     "standing",
     "value_words",
@@ -186,6 +187,3 @@ def asked_because(decision: Mapping[str, Any]) -> list[str]:
 def parsed(at: str | None) -> datetime | None:
     """Read a moment of the database's JSON."""
     return None if at is None else datetime.fromisoformat(at)
-
-
-__all__ += ["parsed"]
