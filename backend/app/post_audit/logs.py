@@ -37,6 +37,8 @@ _PATTERNS: Final = (
     # Supabase keys: a JSON web token, or sb_secret_...
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _REDACTED),
     (re.compile(r"\bsb_secret_[\w-]+"), _REDACTED),
+    # the link that signs in once, as an access log has it
+    (re.compile(r"(?<=[?&]link=)[\w-]{20,}"), _REDACTED),
     (
         re.compile(
             r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"

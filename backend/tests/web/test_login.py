@@ -103,7 +103,8 @@ def test_behind_a_trusted_proxy_with_tls_the_cookie_is_secure(database: Database
     ) as client:
         client.headers["Origin"] = base
         entered = client.post("/login", data={"name": "asha", "password": PASSWORD}, headers=told)
-        assert "Secure" in entered.headers["set-cookie"]
+        assert entered.headers["set-cookie"].startswith("__Host-post_audit_session=")
+        assert {"Secure", "HttpOnly", "Path=/"} <= set(entered.headers["set-cookie"].split("; "))
         assert entered.headers["strict-transport-security"].startswith("max-age=")
     with browser(
         create_app(database, policy=policy), base="http://protocol.example.com", peer="10.0.0.1"

@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from app.post_audit.errors import PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.web.access.asked import Asked, host_alone
-from app.post_audit.web.access.door import COOKIE, Door
+from app.post_audit.web.access.door import Door, cookie_name
 from app.post_audit.web.access.people import LOCAL, Person, Role
 from app.post_audit.web.access.refusals import CrossSite, NotSignedIn, WrongHost
 from app.post_audit.web.access.visit import Visit, allowed
@@ -31,7 +31,8 @@ __all__ = ["Gate"]
 _log = get_logger(__name__)
 
 # What anybody may ask: whether we live, to sign in, the numbers that the marketplace shows anyway, and to report a bug.
-_PUBLIC: Final = ("/health", "/ready", "/login", "/logout", "/favicon.ico", "/api/bugs", "/api/live")
+_PUBLIC: Final = frozenset({"/health", "/ready", "/login", "/logout", "/favicon.ico"})
+_PUBLIC_BELOW: Final = ("/api/bugs", "/api/live")
 _API: Final = ("/api", "/openapi.json", "/docs")
 _SOCKET: Final = "/_nicegui_ws"
 _POLICY_VIOLATION: Final = 1008
@@ -78,7 +79,7 @@ class Gate:
                 "This server does not answer to that host name.",
                 cure="Name it in POST_AUDIT_HOSTS, or use the address that the server printed.",
             )
-        is_public = _is_below(asked.path, _PUBLIC)
+        is_public = asked.path in _PUBLIC or _is_below(asked.path, _PUBLIC_BELOW)
         person, renew = await self._identified(asked)
         uses_cookie = person is not None and person.way in {"session", "link"}
         if uses_cookie or (is_public and asked.path in {"/login", "/logout"}):
@@ -104,7 +105,7 @@ class Gate:
 
     async def _identified(self, asked: Asked) -> tuple[Person | None, Callable[[], Person | None]]:
         """Who asks, and how to look again."""
-        token, cookie = asked.bearer, asked.cookie(COOKIE)
+        token, cookie = asked.bearer, asked.cookie(cookie_name(asked.scheme))
         if token is not None:
             look: Callable[..., Person | None] = self._door.person_of_token
             shown = token

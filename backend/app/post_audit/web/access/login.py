@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from app.post_audit.web.access.asked import Asked
-from app.post_audit.web.access.door import COOKIE, Door
+from app.post_audit.web.access.door import Door, cookie_name
 from app.post_audit.web.access.login_page import login_page
 from app.post_audit.web.access.refusals import TooManyAttempts
 
@@ -74,11 +74,13 @@ async def try_to_log_in(request: Request) -> Response:
 async def logout(request: Request) -> Response:
     """End the session, for every process, and forget the cookie."""
     asked = _asked(request)
-    cookie = asked.cookie(COOKIE)
+    cookie = asked.cookie(cookie_name(asked.scheme))
     if cookie is not None:
         await run_in_threadpool(_door(request).end_session, cookie, asked.peer)
     answer = RedirectResponse("/login", status_code=303)
-    answer.delete_cookie(COOKIE, path="/", secure=asked.scheme == "https", httponly=True, samesite="lax")
+    answer.delete_cookie(
+        cookie_name(asked.scheme), path="/", secure=asked.scheme == "https", httponly=True, samesite="lax"
+    )
     # what the browser still keeps of our pages goes with the session
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
@@ -96,7 +98,7 @@ async def _form(request: Request) -> bytes:
 def _signed_in(cookie: str, following: str, door: Door, asked: Asked) -> Response:
     answer = RedirectResponse(following, status_code=303)
     answer.set_cookie(
-        COOKIE,
+        cookie_name(asked.scheme),
         cookie,
         max_age=int(door.policy.session.total_seconds()),
         path="/",
