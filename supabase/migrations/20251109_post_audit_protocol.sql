@@ -261,8 +261,8 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   priority text NOT NULL DEFAULT 'medium' CHECK (priority IN ('critical', 'high', 'medium', 'low')),
   category text NOT NULL DEFAULT 'general',
   status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'in_progress', 'completed', 'cancelled')),
-  -- the finer state: blocked, accepted, false_positive, duplicate (a person's), reopened, gone (no longer reported),
-  -- reported (closed because the report itself says so)
+  -- the finer state: review (too unclear for the queue), blocked, accepted, false_positive, duplicate (a person's),
+  -- reopened, gone (no longer reported), reported (closed because the report itself says so)
   disposition text,
   estimated_hours numeric(7, 2),
   source text NOT NULL DEFAULT 'manual',
@@ -278,8 +278,30 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   last_seen_at timestamptz NOT NULL DEFAULT now(),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
-  completed_at timestamptz
-);
+  completed_at timestamptz,
+  -- who has it, and until when without a sign of life; a person who has started needs none
+  owner text,
+  lease_expires_at timestamptz,
+  -- a risk is accepted until then, and comes back
+  accepted_until timestamptz,
+  duplicate_of bigint,
+  -- what was said last: why it waits, how it was done
+  note text
+) WITH (fillfactor = 75);
+
+-- Columns that an older version of ours did not have.
+DO $$
+BEGIN
+  IF post_audit.is_ours('public.enhancement_tasks') AND NOT EXISTS (
+    SELECT 1 FROM pg_attribute AS a
+    WHERE a.attrelid = 'public.enhancement_tasks'::regclass AND a.attname = 'lease_expires_at'
+  ) THEN
+    ALTER TABLE public.enhancement_tasks ADD COLUMN owner text, ADD COLUMN lease_expires_at timestamptz,
+      ADD COLUMN accepted_until timestamptz, ADD COLUMN duplicate_of bigint, ADD COLUMN note text;
+    DROP INDEX IF EXISTS public.enhancement_tasks_order;
+  END IF;
+END
+$$;
 
 -- Mark what was just made as ours.
 DO $$
@@ -315,8 +337,15 @@ BEGIN
     'CREATE INDEX IF NOT EXISTS bugs_fingerprint ON public.bugs (fingerprint)');
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
     'CREATE UNIQUE INDEX IF NOT EXISTS enhancement_tasks_fingerprint ON public.enhancement_tasks (source, target, fingerprint) WHERE fingerprint IS NOT NULL');
+  -- One walk through this index lists each kind of task by its age without looking at the table.
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
-    'CREATE INDEX IF NOT EXISTS enhancement_tasks_order ON public.enhancement_tasks (status, array_position(ARRAY[''critical'', ''high'', ''medium'', ''low''], priority), first_seen_at, id)');
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_queue ON public.enhancement_tasks (status, priority, category, first_seen_at, id) INCLUDE (disposition, owner, source)');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_leases ON public.enhancement_tasks (lease_expires_at) WHERE lease_expires_at IS NOT NULL');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_accepted ON public.enhancement_tasks (accepted_until) WHERE accepted_until IS NOT NULL');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_done ON public.enhancement_tasks (completed_at) WHERE completed_at IS NOT NULL');
 END
 $$;
 
@@ -593,7 +622,7 @@ FROM (VALUES
   ('experiments', 'id* key,name* text,status* text,active_variant* text,winner* text,variants* json,allocation_basis_points* json,allocation_epoch* integer,attribution_window_hours integer,started_at* moment,version* integer,updated_at* moment'),
   ('capacity', 'id* key,channel* text,daily_quota* integer,maximum_daily_quota* integer,n8n_batch_size* integer,maximum_batch_size* integer,rate_millipaise* integer,version* integer,updated_at* moment'),
   ('bugs', 'id* key,title* text,description* text,page text,error_code text,app_version text,severity* text,impact* text,status* text,duplicate_of* key,fingerprint* text,priority_score* number,score_factors* json,severity_override text,score_override number,override_by text,created_at* moment,fixed_at* moment,updated_at* moment'),
-  ('tasks', 'id* key,title* text,description* text,priority* text,category* text,status* text,disposition* text,estimated_hours* number,source* text,target* text,fingerprint* text,severity* text,rule* text,component* text,location* text,line* integer,occurrences* integer,first_seen_at* moment,last_seen_at* moment,created_at* moment,updated_at* moment,completed_at* moment')
+  ('tasks', 'id* key,title* text,description* text,priority* text,category* text,status* text,disposition* text,estimated_hours* number,source* text,target* text,fingerprint* text,severity* text,rule* text,component* text,location* text,line* integer,occurrences* integer,first_seen_at* moment,last_seen_at* moment,created_at* moment,updated_at* moment,completed_at* moment,owner text,lease_expires_at moment,accepted_until moment,duplicate_of key,note text')
 ) AS contract (role, definition)
 CROSS JOIN LATERAL string_to_table(contract.definition, ',') WITH ORDINALITY AS item (definition, position);
 
@@ -4632,31 +4661,76 @@ CREATE INDEX IF NOT EXISTS audits_scope ON post_audit.audits (source, target, id
 CREATE INDEX IF NOT EXISTS audits_waiting ON post_audit.audits (id) WHERE state = 'received';
 CREATE INDEX IF NOT EXISTS audits_content ON post_audit.audits (content_hash);
 
-CREATE TABLE IF NOT EXISTS post_audit.audit_findings (
-  audit_id bigint NOT NULL REFERENCES post_audit.audits (id),
-  position integer NOT NULL,
+-- The findings of an audit as they arrived, one row for each fingerprint. Without a foreign key, here and in the events:
+-- it would look up one audit for each of 100,000 rows, and no audit is ever removed.
+CREATE TABLE IF NOT EXISTS post_audit.audit_entries (
+  audit_id bigint NOT NULL,
   fingerprint text NOT NULL,
-  finding jsonb NOT NULL,
-  PRIMARY KEY (audit_id, position),
-  UNIQUE (audit_id, fingerprint)
+  title text NOT NULL,
+  description text NOT NULL,
+  severity text NOT NULL,
+  priority text NOT NULL,
+  category text NOT NULL,
+  status text NOT NULL,
+  disposition text,
+  estimated_hours numeric,
+  rule text,
+  component text,
+  location text,
+  line integer,
+  occurrences integer NOT NULL,
+  PRIMARY KEY (audit_id, fingerprint)
 );
 
--- What happened to each task, appended and never altered. `before` and `after` are the task as it was and as it became.
+-- What happened to each task, appended and never altered. `before` and `after` hold what differs.
 CREATE TABLE IF NOT EXISTS post_audit.task_events (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   -- a task's id in its own type, as text
   task_id text NOT NULL,
-  kind text NOT NULL CHECK (kind IN ('new', 'recorded', 'changed', 'reopened', 'closed', 'withdrawn', 'restored')),
+  -- of an import: new, recorded, changed, reopened, closed, withdrawn, restored; what a person or the time did: claimed,
+  -- started, released, blocked, confirmed, completed, cancelled, accepted, false_positive, merged, reopened, prioritised,
+  -- lease_ended, acceptance_ended
+  kind text NOT NULL CHECK (kind ~ '^[a-z_]+$'),
   before jsonb,
   after jsonb,
-  audit_id bigint NOT NULL REFERENCES post_audit.audits (id),
-  import bigint NOT NULL,
-  decision_id bigint REFERENCES post_audit.decisions (id),
-  happened_at timestamptz NOT NULL
+  audit_id bigint,
+  import bigint,
+  decision_id bigint,
+  -- a hash of the task as an import left it, to know whether somebody has worked on it since
+  left_as bigint,
+  -- who did it and what was said; null where an import did
+  actor text,
+  note text,
+  happened_at timestamptz NOT NULL,
+  CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL))
 );
+-- An older version of ours knew events of imports alone, and kept findings in another form.
+DO $$
+DECLARE
+  old record;
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM pg_attribute AS a WHERE a.attrelid = 'post_audit.task_events'::regclass AND a.attname = 'left_as'
+  ) THEN
+    FOR old IN
+      SELECT c.conname AS name FROM pg_constraint AS c
+      WHERE c.conrelid = 'post_audit.task_events'::regclass AND c.contype IN ('c', 'f')
+    LOOP
+      EXECUTE format('ALTER TABLE post_audit.task_events DROP CONSTRAINT %I', old.name);
+    END LOOP;
+    ALTER TABLE post_audit.task_events ADD COLUMN actor text, ADD COLUMN note text, ADD COLUMN left_as bigint,
+      ALTER COLUMN audit_id DROP NOT NULL, ALTER COLUMN import DROP NOT NULL;
+    ALTER TABLE post_audit.task_events ADD CONSTRAINT task_events_kind_check CHECK (kind ~ '^[a-z_]+$') NOT VALID,
+      ADD CONSTRAINT task_events_check CHECK ((actor IS NULL) = (audit_id IS NOT NULL AND import IS NOT NULL)) NOT VALID;
+    DROP INDEX IF EXISTS post_audit.task_events_decision;
+    -- findings of audits, as JSON; what has not been imported yet is imported from its file again
+    DROP TABLE IF EXISTS post_audit.audit_findings;
+  END IF;
+END
+$$;
 CREATE INDEX IF NOT EXISTS task_events_task ON post_audit.task_events (task_id, id);
-CREATE INDEX IF NOT EXISTS task_events_audit ON post_audit.task_events (audit_id, import);
-CREATE INDEX IF NOT EXISTS task_events_decision ON post_audit.task_events (decision_id) WHERE decision_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS task_events_audit ON post_audit.task_events (audit_id, import) WHERE audit_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS task_events_people ON post_audit.task_events (happened_at, kind) WHERE actor IS NOT NULL;
 
 -- One at a time within a scope, until the transaction ends.
 CREATE FUNCTION post_audit.lock_scope(source text, target text) RETURNS void
@@ -4676,78 +4750,60 @@ END;
 
 -- What each finding means for the queue. Preview and import both stand on this one rule.
 --
---   finding   task                            verdict
---   open      none                            new
---   closed    none                            recorded (kept for the day it is reported as open again)
---   open      open, tool's fields the same    unchanged
---   open      open, tool's fields differ      changed   (a priority that a person set stays)
---   open      closed by the protocol          reopened
---   open      closed by a person              kept
---   closed    open                            closed
---   closed    closed                          unchanged
---   none      open                            closed, `gone` (only when the audit is complete)
+--   finding   task                                  verdict
+--   open      none                                  new
+--   closed    none                                  recorded (kept for the day it is reported as open again)
+--   open      open, tool's fields the same          unchanged
+--   open      open, tool's fields differ            changed   (a priority that a person set stays)
+--   open      closed by an audit, or completed      reopened  (what is reported again is not fixed, whoever said so)
+--   open      cancelled, accepted, false positive,  kept
+--             duplicate
+--   closed    open                                  closed
+--   closed    closed                                unchanged
+--   none      open                                  closed, `gone` (only when the audit is complete)
 --
--- `task` is the task as it is, `after` as it will be; both without what never changes.
-CREATE FUNCTION post_audit.classify_findings(
-  source text, target text, complete boolean, audit_id bigint, findings jsonb, seen_at timestamptz, changed_at timestamptz
-) RETURNS TABLE (fingerprint text, verdict text, gone boolean, was_open boolean, task_id text, task jsonb, after jsonb)
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' ROWS 10000 AS $$
+-- The findings are those of an audit that has arrived, or those given.
+CREATE FUNCTION post_audit.judge_findings(source text, target text, complete boolean, audit_id bigint, findings jsonb)
+RETURNS TABLE (fingerprint text, verdict text, gone boolean, was_open boolean)
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET enable_nestloop = off SET jit = off
+ROWS 10000 AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
   WITH found AS MATERIALIZED (
-    SELECT f.fingerprint, f.finding, f.finding ->> 'status' IN ('pending', 'in_progress') AS is_open,
-      jsonb_build_object(
-        'severity', f.finding -> 'severity', 'rule', f.finding -> 'rule', 'component', f.finding -> 'component',
-        'location', f.finding -> 'location', 'line', f.finding -> 'line', 'occurrences', f.finding -> 'occurrences'
-      ) AS of_tool
-    FROM (
-      SELECT s.fingerprint, s.finding FROM post_audit.audit_findings AS s WHERE s.audit_id = classify_findings.audit_id
-      UNION ALL
-      SELECT e.value ->> 'fingerprint', e.value FROM jsonb_array_elements(classify_findings.findings) AS e (value)
-    ) AS f
+    SELECT s.fingerprint, s.severity, s.rule, s.component, s.location, s.line, s.occurrences, s.disposition,
+      s.status IN ('pending', 'in_progress') AS is_open
+    FROM post_audit.audit_entries AS s WHERE s.audit_id = judge_findings.audit_id
+    UNION ALL
+    SELECT e.fingerprint, e.severity, e.rule, e.component, e.location, e.line, e.occurrences, e.disposition,
+      e.status IN ('pending', 'in_progress')
+    FROM jsonb_to_recordset(judge_findings.findings) AS e (
+      fingerprint text, severity text, rule text, component text, location text, line integer, occurrences integer,
+      disposition text, status text)
   ), present AS MATERIALIZED (
-    SELECT t.fingerprint, t.id::text AS id, t.status IN ('pending', 'in_progress') AS is_open,
-      coalesce(t.status IN ('completed', 'cancelled') AND t.disposition IN ('gone', 'reported'), false) AS is_ours_to_open,
-      t.priority IS NOT DISTINCT FROM t.severity AS follows_severity,
-      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
+    SELECT t.fingerprint, t.severity, t.rule, t.component, t.location, t.line, t.occurrences, t.disposition,
+      t.status IN ('pending', 'in_progress') AS is_open,
+      (t.status = 'completed' AND coalesce(t.disposition, 'gone') IN ('gone', 'reported'))
+        OR (t.status = 'cancelled' AND coalesce(t.disposition, '') = 'reported') AS opens_again
     FROM post_audit.tasks AS t
-    WHERE t.source = classify_findings.source AND t.target = classify_findings.target AND t.fingerprint IS NOT NULL
-  ), judged AS (
-    SELECT coalesce(f.fingerprint, p.fingerprint) AS fingerprint, f.finding, f.of_tool, p.id, p.image, p.is_open, p.follows_severity,
-      CASE
-        WHEN p.id IS NULL THEN CASE WHEN f.is_open THEN 'new' ELSE 'recorded' END
-        WHEN f.finding IS NULL THEN 'closed'
-        WHEN p.is_open AND NOT f.is_open THEN 'closed'
-        WHEN p.is_open AND NOT p.image @> f.of_tool THEN 'changed'
-        WHEN f.is_open AND NOT p.is_open AND p.is_ours_to_open THEN 'reopened'
-        WHEN f.is_open AND NOT p.is_open THEN 'kept'
-        ELSE 'unchanged'
-      END AS verdict
-    FROM found AS f FULL JOIN present AS p ON p.fingerprint = f.fingerprint
-    WHERE f.finding IS NOT NULL OR (p.is_open AND classify_findings.complete)
+    WHERE t.source = judge_findings.source AND t.target = judge_findings.target AND t.fingerprint IS NOT NULL
   )
-  SELECT j.fingerprint, j.verdict, j.verdict = 'closed' AND j.finding IS NULL, coalesce(j.is_open, false), j.id, j.image,
-    CASE j.verdict
-      WHEN 'new' THEN j.finding || jsonb_build_object(
-        'completed_at', NULL, 'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
-      WHEN 'recorded' THEN j.finding || jsonb_build_object(
-        'disposition', coalesce(nullif(j.finding -> 'disposition', 'null'), '"reported"'),
-        'completed_at', classify_findings.seen_at, 'last_seen_at', classify_findings.seen_at,
-        'updated_at', classify_findings.changed_at)
-      WHEN 'closed' THEN j.image || jsonb_build_object(
-        'status', coalesce(j.finding ->> 'status', 'completed'),
-        'disposition', CASE WHEN j.finding IS NULL THEN 'gone' ELSE coalesce(j.finding ->> 'disposition', 'reported') END,
-        'completed_at', classify_findings.changed_at, 'updated_at', classify_findings.changed_at)
-      WHEN 'changed' THEN j.image || j.of_tool || jsonb_build_object(
-        'priority', CASE WHEN j.follows_severity THEN j.finding -> 'priority' ELSE j.image -> 'priority' END,
-        'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
-      WHEN 'reopened' THEN j.image || j.of_tool || jsonb_build_object(
-        'priority', CASE WHEN j.follows_severity THEN j.finding -> 'priority' ELSE j.image -> 'priority' END,
-        'status', 'pending', 'disposition', 'reopened', 'completed_at', NULL,
-        'last_seen_at', classify_findings.seen_at, 'updated_at', classify_findings.changed_at)
-    END
-  FROM judged AS j;
+  SELECT coalesce(f.fingerprint, p.fingerprint),
+    CASE
+      WHEN p.fingerprint IS NULL THEN CASE WHEN f.is_open THEN 'new' ELSE 'recorded' END
+      WHEN f.fingerprint IS NULL OR (p.is_open AND NOT f.is_open) THEN 'closed'
+      WHEN p.is_open AND (
+        p.severity IS DISTINCT FROM f.severity OR p.rule IS DISTINCT FROM f.rule OR p.component IS DISTINCT FROM f.component
+        OR p.location IS DISTINCT FROM f.location OR p.line IS DISTINCT FROM f.line OR p.occurrences <> f.occurrences
+        -- what was unclear is clear now
+        OR (p.disposition = 'review' AND f.disposition IS NULL)
+      ) THEN 'changed'
+      WHEN f.is_open AND NOT p.is_open THEN CASE WHEN p.opens_again THEN 'reopened' ELSE 'kept' END
+      ELSE 'unchanged'
+    END,
+    f.fingerprint IS NULL, coalesce(p.is_open, false)
+  FROM found AS f FULL JOIN present AS p ON p.fingerprint = f.fingerprint
+  WHERE f.fingerprint IS NOT NULL OR (p.is_open AND judge_findings.complete);
 END
 $$;
 
@@ -4757,17 +4813,23 @@ CREATE FUNCTION public.post_audit_read_import_preview(
   audit_id bigint DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  moment CONSTANT timestamptz := now();
 BEGIN
   PERFORM post_audit.require_roles('tasks');
   RETURN (
     WITH verdicts AS MATERIALIZED (
-      SELECT c.verdict, c.gone, c.was_open, c.after
-      FROM post_audit.classify_findings(
+      SELECT * FROM post_audit.judge_findings(
         post_audit_read_import_preview.source, post_audit_read_import_preview.target,
         post_audit_read_import_preview.complete, post_audit_read_import_preview.audit_id,
-        post_audit_read_import_preview.findings, moment, moment) AS c
+        post_audit_read_import_preview.findings)
+    ), new_ones AS MATERIALIZED (
+      SELECT s.title, s.priority FROM verdicts AS v JOIN post_audit.audit_entries AS s
+        ON s.audit_id = post_audit_read_import_preview.audit_id AND s.fingerprint = v.fingerprint
+      WHERE v.verdict = 'new'
+      UNION ALL
+      SELECT e.title, e.priority FROM verdicts AS v
+      JOIN jsonb_to_recordset(post_audit_read_import_preview.findings) AS e (fingerprint text, title text, priority text)
+        ON e.fingerprint = v.fingerprint
+      WHERE v.verdict = 'new'
     )
     SELECT jsonb_build_object(
       'new', count(*) FILTER (WHERE v.verdict = 'new'),
@@ -4778,12 +4840,13 @@ BEGIN
       'closed', count(*) FILTER (WHERE v.verdict = 'closed'),
       'kept', count(*) FILTER (WHERE v.verdict = 'kept'),
       'gone', count(*) FILTER (WHERE v.gone),
+      'open_and_reported', count(*) FILTER (WHERE v.was_open AND NOT v.gone),
       'open_before', (
         SELECT count(*) FROM post_audit.tasks AS t
         WHERE t.source = post_audit_read_import_preview.source AND t.target = post_audit_read_import_preview.target
           AND t.fingerprint IS NOT NULL AND t.status IN ('pending', 'in_progress')),
-      'new_critical', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'critical'),
-      'new_high', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'high'),
+      'new_critical', (SELECT count(*) FROM new_ones AS n WHERE n.priority = 'critical'),
+      'new_high', (SELECT count(*) FROM new_ones AS n WHERE n.priority = 'high'),
       'repeated', coalesce((
         SELECT n.content_hash = post_audit_read_import_preview.content_hash AND n.state = 'migrated'
         FROM post_audit.newest_audit(post_audit_read_import_preview.source, post_audit_read_import_preview.target) AS n
@@ -4791,10 +4854,8 @@ BEGIN
       'worst_new', (
         SELECT coalesce(jsonb_agg(w.title ORDER BY w.rank, w.title), '[]')
         FROM (
-          SELECT n.after ->> 'title' AS title,
-            array_position(ARRAY['critical', 'high', 'medium', 'low'], n.after ->> 'priority') AS rank
-          FROM verdicts AS n WHERE n.verdict = 'new'
-          ORDER BY 2, 1 LIMIT 3
+          SELECT n.title, array_position(ARRAY['critical', 'high', 'medium', 'low'], n.priority) AS rank
+          FROM new_ones AS n ORDER BY 2, 1 LIMIT 3
         ) AS w))
     FROM verdicts AS v
   );
@@ -4825,7 +4886,7 @@ BEGIN
   IF audit.id IS NULL OR audit.state <> 'received' THEN
     PERFORM post_audit.refuse_moved('audit:' || import_audit.audit_id, '{"state": "received"}', jsonb_build_object('state', audit.state));
   END IF;
-  IF audit.findings <> (SELECT count(*) FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id) THEN
+  IF audit.findings <> (SELECT count(*) FROM post_audit.audit_entries AS f WHERE f.audit_id = audit.id) THEN
     RAISE EXCEPTION 'The findings of audit % (%) are no longer kept.', audit.id, audit.name
       USING ERRCODE = 'PT409', HINT = 'Import its file again: post-audit import FILE.';
   END IF;
@@ -4835,47 +4896,87 @@ BEGIN
   WHERE a.source = audit.source AND a.target = audit.target;
 
   WITH verdicts AS MATERIALIZED (
-    SELECT * FROM post_audit.classify_findings(
-      audit.source, audit.target, audit.complete, audit.id, '[]', audit.received_at, moment)
+    SELECT * FROM post_audit.judge_findings(audit.source, audit.target, audit.complete, audit.id, '[]')
   ), inserted AS (
     INSERT INTO post_audit.tasks AS t (
       title, description, priority, category, status, disposition, estimated_hours, source, target, fingerprint, severity,
       rule, component, location, line, occurrences, first_seen_at, last_seen_at, created_at, updated_at, completed_at)
-    SELECT x.title, x.description, x.priority, x.category, x.status, x.disposition, x.estimated_hours, audit.source,
-      audit.target, v.fingerprint, x.severity, x.rule, x.component, x.location, x.line, x.occurrences, audit.received_at,
-      audit.received_at, moment, moment, x.completed_at
-    FROM verdicts AS v
-    CROSS JOIN LATERAL jsonb_to_record(v.after) AS x (
-      title text, description text, priority text, category text, status text, disposition text, estimated_hours numeric,
-      severity text, rule text, component text, location text, line integer, occurrences integer, completed_at timestamptz)
+    SELECT e.title, e.description, e.priority, e.category, e.status,
+      CASE v.verdict WHEN 'recorded' THEN coalesce(e.disposition, 'reported') ELSE e.disposition END, e.estimated_hours,
+      audit.source, audit.target, e.fingerprint, e.severity, e.rule, e.component, e.location, e.line, e.occurrences,
+      audit.received_at, audit.received_at, moment, moment, CASE v.verdict WHEN 'recorded' THEN audit.received_at END
+    FROM verdicts AS v JOIN post_audit.audit_entries AS e ON e.audit_id = audit.id AND e.fingerprint = v.fingerprint
     WHERE v.verdict IN ('new', 'recorded')
-    ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], x.priority), v.fingerprint
-    RETURNING t.id::text AS id, t.status IN ('pending', 'in_progress') AS is_open,
-      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
-  ), updated AS (
-    UPDATE post_audit.tasks AS t
-    SET priority = x.priority, status = x.status, disposition = x.disposition, severity = x.severity, rule = x.rule,
-      component = x.component, location = x.location, line = x.line, occurrences = x.occurrences,
-      last_seen_at = x.last_seen_at, updated_at = x.updated_at, completed_at = x.completed_at
+    ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], e.priority), e.fingerprint
+    RETURNING t.id::text AS id, t.status, t.priority, t.status IN ('pending', 'in_progress') AS is_open,
+      hash_record_extended(ROW(t.status, t.disposition, t.priority, t.category, t.title, t.description, t.estimated_hours,
+        t.owner, t.note, t.updated_at), 0) AS left_as
+  ), wanted AS MATERIALIZED (
+    SELECT o.id, v.verdict, o.status AS old_status, o.disposition AS old_disposition, o.priority AS old_priority,
+      o.severity AS old_severity, o.rule AS old_rule, o.component AS old_component, o.location AS old_location,
+      o.line AS old_line, o.occurrences AS old_occurrences, o.last_seen_at AS old_last_seen_at,
+      o.updated_at AS old_updated_at, o.completed_at AS old_completed_at, o.lease_expires_at AS old_lease_expires_at,
+      CASE v.verdict WHEN 'reopened' THEN 'pending' WHEN 'closed' THEN coalesce(e.status, 'completed') ELSE o.status END AS status,
+      CASE v.verdict WHEN 'reopened' THEN 'reopened'
+        WHEN 'closed' THEN CASE WHEN v.gone THEN 'gone' ELSE coalesce(e.disposition, 'reported') END
+        ELSE CASE WHEN o.disposition = 'review' AND e.disposition IS NULL THEN NULL ELSE o.disposition END END AS disposition,
+      v.verdict = 'closed' AS closes,
+      e.priority, e.severity, e.rule, e.component, e.location, e.line, e.occurrences
     FROM verdicts AS v
-    CROSS JOIN LATERAL jsonb_to_record(v.after) AS x (
-      priority text, status text, disposition text, severity text, rule text, component text, location text, line integer,
-      occurrences integer, last_seen_at timestamptz, updated_at timestamptz, completed_at timestamptz)
+    JOIN post_audit.tasks AS o ON o.source = audit.source AND o.target = audit.target AND o.fingerprint = v.fingerprint
+    LEFT JOIN post_audit.audit_entries AS e ON e.audit_id = audit.id AND e.fingerprint = v.fingerprint
     WHERE v.verdict IN ('changed', 'reopened', 'closed')
-      AND t.source = audit.source AND t.target = audit.target AND t.fingerprint = v.fingerprint
-    RETURNING t.id::text AS id, v.verdict, v.task,
-      to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] AS image
-  ), touched AS (
-    UPDATE post_audit.tasks AS t SET last_seen_at = audit.received_at
-    FROM verdicts AS v
+  ), updated AS (
+    -- a closed task keeps what was last said of it
+    UPDATE post_audit.tasks AS t
+    SET priority = CASE WHEN w.closes OR w.old_priority IS DISTINCT FROM w.old_severity THEN w.old_priority ELSE w.priority END,
+      severity = CASE WHEN w.closes THEN w.old_severity ELSE w.severity END,
+      rule = CASE WHEN w.closes THEN w.old_rule ELSE w.rule END,
+      component = CASE WHEN w.closes THEN w.old_component ELSE w.component END,
+      location = CASE WHEN w.closes THEN w.old_location ELSE w.location END,
+      line = CASE WHEN w.closes THEN w.old_line ELSE w.line END,
+      occurrences = CASE WHEN w.closes THEN w.old_occurrences ELSE w.occurrences END,
+      status = w.status, disposition = w.disposition, updated_at = moment,
+      last_seen_at = CASE WHEN w.closes THEN w.old_last_seen_at ELSE audit.received_at END,
+      completed_at = CASE w.verdict WHEN 'closed' THEN moment WHEN 'reopened' THEN NULL ELSE w.old_completed_at END
+    FROM wanted AS w
+    WHERE t.id = w.id
+    RETURNING t.id::text AS id, w.verdict,
+      jsonb_build_object('updated_at', w.old_updated_at, 'last_seen_at', w.old_last_seen_at)
+        || CASE WHEN t.status <> w.old_status OR t.disposition IS DISTINCT FROM w.old_disposition THEN jsonb_build_object(
+          'status', w.old_status, 'disposition', w.old_disposition, 'completed_at', w.old_completed_at) ELSE '{}' END
+        || CASE WHEN t.priority <> w.old_priority THEN jsonb_build_object('priority', w.old_priority) ELSE '{}' END
+        || CASE WHEN t.severity IS DISTINCT FROM w.old_severity THEN jsonb_build_object('severity', w.old_severity) ELSE '{}' END
+        || CASE WHEN t.line IS DISTINCT FROM w.old_line THEN jsonb_build_object('line', w.old_line) ELSE '{}' END
+        || CASE WHEN (t.rule, t.component, t.location, t.occurrences)
+            IS DISTINCT FROM (w.old_rule, w.old_component, w.old_location, w.old_occurrences)
+          THEN jsonb_build_object('rule', w.old_rule, 'component', w.old_component, 'location', w.old_location,
+            'occurrences', w.old_occurrences) ELSE '{}' END AS before,
+      jsonb_build_object('updated_at', t.updated_at, 'last_seen_at', t.last_seen_at)
+        || CASE WHEN t.status <> w.old_status OR t.disposition IS DISTINCT FROM w.old_disposition THEN jsonb_build_object(
+          'status', t.status, 'disposition', t.disposition, 'completed_at', t.completed_at) ELSE '{}' END
+        || CASE WHEN t.priority <> w.old_priority THEN jsonb_build_object('priority', t.priority) ELSE '{}' END
+        || CASE WHEN t.severity IS DISTINCT FROM w.old_severity THEN jsonb_build_object('severity', t.severity) ELSE '{}' END
+        || CASE WHEN t.line IS DISTINCT FROM w.old_line THEN jsonb_build_object('line', t.line) ELSE '{}' END
+        || CASE WHEN (t.rule, t.component, t.location, t.occurrences)
+            IS DISTINCT FROM (w.old_rule, w.old_component, w.old_location, w.old_occurrences)
+          THEN jsonb_build_object('rule', t.rule, 'component', t.component, 'location', t.location,
+            'occurrences', t.occurrences) ELSE '{}' END AS after,
+      hash_record_extended(ROW(t.status, t.disposition, t.priority, t.category, t.title, t.description, t.estimated_hours,
+        t.owner, t.note, t.updated_at), 0) AS left_as
+  ), seen_again AS MATERIALIZED (
+    SELECT o.id, o.last_seen_at FROM verdicts AS v
+    JOIN post_audit.tasks AS o ON o.source = audit.source AND o.target = audit.target AND o.fingerprint = v.fingerprint
     WHERE v.verdict IN ('unchanged', 'kept')
-      AND t.source = audit.source AND t.target = audit.target AND t.fingerprint = v.fingerprint
+  ), touched AS (
+    UPDATE post_audit.tasks AS t SET last_seen_at = audit.received_at FROM seen_again AS s WHERE t.id = s.id
   ), events AS (
-    INSERT INTO post_audit.task_events (task_id, kind, before, after, audit_id, import, decision_id, happened_at)
-    SELECT i.id, CASE WHEN i.is_open THEN 'new' ELSE 'recorded' END, NULL, i.image, audit.id, number, import_audit.decision_id, moment
+    INSERT INTO post_audit.task_events (task_id, kind, before, after, left_as, audit_id, import, decision_id, happened_at)
+    SELECT i.id, CASE WHEN i.is_open THEN 'new' ELSE 'recorded' END, NULL,
+      jsonb_build_object('status', i.status, 'priority', i.priority), i.left_as, audit.id, number, import_audit.decision_id, moment
     FROM inserted AS i
     UNION ALL
-    SELECT u.id, u.verdict, u.task, u.image, audit.id, number, import_audit.decision_id, moment FROM updated AS u
+    SELECT u.id, u.verdict, u.before, u.after, u.left_as, audit.id, number, import_audit.decision_id, moment FROM updated AS u
   )
   SELECT
     jsonb_build_object(
@@ -4888,13 +4989,10 @@ BEGIN
       'kept', count(*) FILTER (WHERE v.verdict = 'kept'),
       'gone', count(*) FILTER (WHERE v.gone),
       'open_before', open_before,
-      'new_critical', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'critical'),
-      'new_high', count(*) FILTER (WHERE v.verdict = 'new' AND v.after ->> 'priority' = 'high')),
+      'new_critical', (SELECT count(*) FROM inserted AS i WHERE i.is_open AND i.priority = 'critical'),
+      'new_high', (SELECT count(*) FROM inserted AS i WHERE i.is_open AND i.priority = 'high')),
     (SELECT coalesce(jsonb_agg(jsonb_build_object('last_seen_at', s.last_seen_at, 'tasks', s.tasks)), '[]')
-      FROM (
-        SELECT k.task -> 'last_seen_at' AS last_seen_at, jsonb_agg(k.task_id) AS tasks
-        FROM verdicts AS k WHERE k.verdict IN ('unchanged', 'kept') GROUP BY 1
-      ) AS s)
+      FROM (SELECT k.last_seen_at, jsonb_agg(k.id) AS tasks FROM seen_again AS k GROUP BY 1) AS s)
   INTO counts, seen
   FROM verdicts AS v;
 
@@ -4912,7 +5010,7 @@ BEGIN
   UPDATE post_audit.audits AS a SET state = 'superseded'
   WHERE a.source = audit.source AND a.target = audit.target AND a.state = 'received' AND a.id < audit.id;
   -- The evidence of an import is kept for 30 days, the newest of each scope for as long as it is the newest.
-  DELETE FROM post_audit.audit_findings AS f USING post_audit.audits AS a
+  DELETE FROM post_audit.audit_entries AS f USING post_audit.audits AS a
   WHERE a.id = f.audit_id AND a.source = audit.source AND a.target = audit.target AND a.id <> audit.id
     AND a.state = 'migrated' AND a.migrated_at < moment - interval '30 days';
   RETURN counts;
@@ -4952,7 +5050,8 @@ BEGIN
   FROM post_audit.task_events AS e
   LEFT JOIN post_audit.tasks AS t ON t.id::text = e.task_id
   WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('new', 'recorded', 'changed', 'reopened', 'closed')
-    AND to_jsonb(t) - ARRAY['id', 'source', 'target', 'fingerprint', 'created_at', 'first_seen_at'] IS DISTINCT FROM e.after;
+    AND hash_record_extended(ROW(t.status, t.disposition, t.priority, t.category, t.title, t.description, t.estimated_hours,
+      t.owner, t.note, t.updated_at), 0) IS DISTINCT FROM e.left_as;
   IF worked_on.n > 0 THEN
     RAISE EXCEPTION 'Audit % (%) cannot be taken back: % of its tasks were worked on since, task % for one.',
       audit.id, audit.name, worked_on.n, worked_on.task_id
@@ -4971,10 +5070,9 @@ BEGIN
     component = x.component, location = x.location, line = x.line, occurrences = x.occurrences,
     last_seen_at = x.last_seen_at, updated_at = x.updated_at, completed_at = x.completed_at
   FROM post_audit.task_events AS e
-  CROSS JOIN LATERAL jsonb_to_record(e.before) AS x (
-    priority text, status text, disposition text, severity text, rule text, component text, location text, line integer,
-    occurrences integer, last_seen_at timestamptz, updated_at timestamptz, completed_at timestamptz)
-  WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('changed', 'reopened', 'closed') AND t.id::text = e.task_id;
+  JOIN post_audit.tasks AS o ON o.id::text = e.task_id
+  CROSS JOIN LATERAL jsonb_populate_record(o, e.before) AS x
+  WHERE e.audit_id = audit.id AND e.import = audit.import AND e.kind IN ('changed', 'reopened', 'closed') AND t.id = o.id;
   UPDATE post_audit.tasks AS t SET last_seen_at = s.last_seen_at
   FROM (
     SELECT task.id, (g.value ->> 'last_seen_at')::timestamptz AS last_seen_at
@@ -5052,7 +5150,7 @@ BEGIN
   ORDER BY a.id DESC LIMIT 1;
   IF audit.id IS NOT NULL AND audit.findings <> total THEN
     -- begun by a program that read it in another way
-    DELETE FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id;
+    DELETE FROM post_audit.audit_entries AS f WHERE f.audit_id = audit.id;
     UPDATE post_audit.audits AS a SET findings = total WHERE a.id = audit.id;
   ELSIF audit.id IS NULL THEN
     INSERT INTO post_audit.audits
@@ -5061,11 +5159,17 @@ BEGIN
       errors, post_audit.clock())
     RETURNING * INTO audit;
   END IF;
-  INSERT INTO post_audit.audit_findings (audit_id, position, fingerprint, finding)
-  SELECT audit.id, post_audit_apply_audit."position" + e.number - 1, e.value ->> 'fingerprint', e.value
-  FROM jsonb_array_elements(findings) WITH ORDINALITY AS e (value, number)
-  ON CONFLICT ON CONSTRAINT audit_findings_pkey DO NOTHING;
-  SELECT count(*) INTO staged FROM post_audit.audit_findings AS f WHERE f.audit_id = audit.id;
+  INSERT INTO post_audit.audit_entries AS a (
+    audit_id, fingerprint, title, description, severity, priority, category, status, disposition, estimated_hours, rule, component,
+    location, line, occurrences)
+  SELECT audit.id, e.fingerprint, e.title, coalesce(e.description, ''), e.severity, coalesce(e.priority, e.severity),
+    coalesce(e.category, 'general'), coalesce(e.status, 'pending'), e.disposition, e.estimated_hours, e.rule, e.component, e.location,
+    e.line, coalesce(e.occurrences, 1)
+  FROM jsonb_to_recordset(findings) AS e (
+    fingerprint text, title text, description text, severity text, priority text, category text, status text, disposition text,
+    estimated_hours numeric, rule text, component text, location text, line integer, occurrences integer)
+  ON CONFLICT ON CONSTRAINT audit_entries_pkey DO NOTHING;
+  SELECT count(*) INTO staged FROM post_audit.audit_entries AS f WHERE f.audit_id = audit.id;
   IF staged = total THEN
     UPDATE post_audit.audits AS a SET state = 'received' WHERE a.id = audit.id RETURNING * INTO audit;
   END IF;
@@ -5115,7 +5219,11 @@ BEGIN
   END IF;
   IF stored ->> 'state' = 'migrated' THEN
     RETURN nothing || jsonb_build_object('audit_id', audit_id, 'repeated', true,
-      'unchanged', (SELECT a.findings FROM post_audit.audits AS a WHERE a.id = audit_id));
+      'unchanged', (SELECT a.findings FROM post_audit.audits AS a WHERE a.id = audit_id),
+      'open_before', (
+        SELECT count(*) FROM post_audit.tasks AS t
+        WHERE t.source = post_audit_apply_import.source AND t.target = post_audit_apply_import.target
+          AND t.fingerprint IS NOT NULL AND t.status IN ('pending', 'in_progress')));
   END IF;
   RETURN post_audit.import_audit(audit_id, CASE WHEN confirm THEN 2147483647 END, NULL)
     || jsonb_build_object('audit_id', audit_id, 'repeated', false);
@@ -5145,10 +5253,13 @@ BEGIN
       ) ORDER BY w.id), '[]')
       FROM (
         SELECT a.*, row_number() OVER (PARTITION BY a.source, a.target, EXISTS (
-            SELECT 1 FROM post_audit.holds AS h WHERE h.subject = 'audit:' || a.id AND h.until > as_of) ORDER BY a.id) AS place
+            SELECT 1 FROM post_audit.holds AS h WHERE h.subject = 'audit:' || a.id AND h.until > as_of) ORDER BY a.id) AS place,
+          sum(a.findings) OVER (ORDER BY a.id) - a.findings AS before_it
         FROM post_audit.audits AS a WHERE a.state = 'received' AND a.received_at <= as_of
         ORDER BY a.id LIMIT audits_limit
-      ) AS w),
+      ) AS w
+      -- a preview of 100,000 findings takes 0.4 s; the rest waits for the next run
+      WHERE w.before_it < 200000),
     'waiting', (SELECT count(*) FROM post_audit.audits AS a WHERE a.state = 'received' AND a.received_at <= as_of),
     'refused', (
       SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -5172,41 +5283,705 @@ BEGIN
 END
 $$;
 
--- Tasks that wait for somebody, the most urgent first: by priority, then by age. `after` is `next` of the page before.
-CREATE FUNCTION public.post_audit_read_pending_tasks("limit" integer DEFAULT 100, after jsonb DEFAULT NULL) RETURNS jsonb
+-- ---- 46_task_queue.sql ----
+
+-- The queue of tasks: who takes what, what a person says of it, and what is told about all of it.
+--
+-- A task has one of four states in `status`; finer ones stand in `disposition`. What somebody does is one call, one
+-- transaction and one event. A kind is a status, a priority and a category: within a kind the score falls with the
+-- moment of first sight, so one index lists each kind in its order, and the queue is the merge of its kinds.
+
+-- What a person has seen: it changes with everything that somebody may decide on, and with a direct edit too.
+CREATE FUNCTION post_audit.task_version(status text, disposition text, priority text, owner text, updated_at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN left(md5(concat_ws(chr(31), status, coalesce(disposition, ''), priority, coalesce(owner, ''), updated_at)), 12);
+
+-- A table of somebody's own may be without the columns that say who works on a task. It is listed, and not worked on.
+CREATE FUNCTION post_audit.require_queue() RETURNS void
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
-  key_type text;
-  answer jsonb;
+  missing text;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT string_agg(a.attname, ', ' ORDER BY a.attname) INTO missing
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = to_regclass('post_audit.tasks')
+    AND a.attname IN ('owner', 'lease_expires_at', 'accepted_until', 'duplicate_of', 'note')
+    AND NOT pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, false);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'The table of the tasks has no column for: %.', missing
+      USING ERRCODE = 'PT424', HINT = 'Add the columns to it, or name them: post-audit bind tasks TABLE --column owner=THEIRS';
+  END IF;
+END
+$$;
+
+-- Append what happened to one task. Only what differs is kept.
+CREATE FUNCTION post_audit.note_task_event(
+  task_id text, kind text, actor text, note text, before jsonb, after jsonb, happened_at timestamptz
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.task_events (task_id, kind, actor, note, before, after, happened_at)
+  VALUES (task_id, kind, actor, note,
+    (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(before) AS b WHERE b.value IS DISTINCT FROM after -> b.key),
+    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(after) AS a WHERE a.value IS DISTINCT FROM before -> a.key),
+    happened_at);
+END
+$$;
+
+-- Give back what ran out: a lease without a sign of life, and a risk that was accepted until now.
+CREATE FUNCTION post_audit.return_tasks("limit" integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  moment CONSTANT timestamptz := post_audit.clock();
+  task record;
+  returned integer := 0;
+BEGIN
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.owner FROM post_audit.tasks AS t
+    WHERE t.lease_expires_at <= clock_timestamp()
+    ORDER BY t.lease_expires_at LIMIT "limit" FOR UPDATE SKIP LOCKED
+  LOOP
+    -- one that was finished by other means only loses its lease
+    UPDATE post_audit.tasks AS t
+    SET status = CASE t.status WHEN 'in_progress' THEN 'pending' ELSE t.status END,
+      owner = CASE t.status WHEN 'in_progress' THEN NULL ELSE t.owner END, lease_expires_at = NULL, updated_at = moment
+    WHERE t.id = task.id;
+    PERFORM post_audit.note_task_event(task.name, 'lease_ended', 'protocol', 'No sign of life until the end of the lease.',
+      jsonb_build_object('status', 'in_progress', 'owner', task.owner), '{"status": "pending", "owner": null}', moment);
+    returned := returned + 1;
+  END LOOP;
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.accepted_until FROM post_audit.tasks AS t
+    WHERE t.accepted_until <= moment
+    ORDER BY t.accepted_until LIMIT "limit" - returned FOR UPDATE SKIP LOCKED
+  LOOP
+    UPDATE post_audit.tasks AS t
+    SET status = 'pending', disposition = 'reopened', accepted_until = NULL, completed_at = NULL, owner = NULL, updated_at = moment
+    WHERE t.id = task.id AND t.status = 'cancelled' AND t.disposition = 'accepted';
+    IF FOUND THEN
+      PERFORM post_audit.note_task_event(task.name, 'acceptance_ended', 'protocol', 'The time that the risk was accepted for is over.',
+        '{"status": "cancelled", "disposition": "accepted"}', '{"status": "pending", "disposition": "reopened"}', moment);
+    ELSE
+      UPDATE post_audit.tasks AS t SET accepted_until = NULL WHERE t.id = task.id;
+    END IF;
+    returned := returned + 1;
+  END LOOP;
+  RETURN returned;
+END
+$$;
+
+-- Give back tasks whose lease ended and risks whose acceptance ended, at most `limit`; a person said until when.
+CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  BEGIN
+    PERFORM post_audit.require_queue();
+  EXCEPTION WHEN SQLSTATE 'PT424' THEN
+    RETURN '{"returned": 0}';
+  END;
+  RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
+END
+$$;
+
+-- A list of texts; null for none.
+CREATE FUNCTION post_audit.texts(list jsonb) RETURNS text[]
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN CASE WHEN jsonb_typeof(list) = 'array' THEN ARRAY(SELECT e.value FROM jsonb_array_elements_text(list) AS e (value)) END;
+
+-- The first `per_kind` tasks of each kind that pass the filters and stand after the place `after`, with their score as of
+-- `as_of`. `key` is what the queue is ordered by: then by first sight, kind, and place within the kind.
+--
+--   score      = points of the priority * impact of the category + ageing + closeness
+--   ageing     = days since first sight * points a day, up to a limit
+--   closeness  = rises from half the time to fix until its end, then further with each day that it is late
+--
+-- Bitmaps and sorts are ruled out: on a queue that was just filled the planner takes a kind for a few rows.
+CREATE FUNCTION post_audit.queue_candidates(
+  filters jsonb, per_kind integer, after jsonb, as_of timestamptz, scoring jsonb, by_age boolean
+) RETURNS TABLE (
+  id text, key double precision, first_seen_at timestamptz, status text, priority text, category text, place bigint,
+  base double precision, ageing double precision, closeness double precision, due_at timestamptz
+)
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off SET jit = off ROWS 500 AS $$
+#variable_conflict use_column
+DECLARE
+  -- looked up once and not for each of 100,000 tasks
+  dispositions CONSTANT text[] := post_audit.texts(filters -> 'disposition');
+  other_dispositions CONSTANT text[] := coalesce(post_audit.texts(filters -> 'not_disposition'), '{}');
+  of_source CONSTANT text := filters ->> 'source';
+  of_owner CONSTANT text := filters ->> 'owner';
+  is_late CONSTANT boolean := (filters ->> 'late')::boolean;
+BEGIN
+  RETURN QUERY
+  WITH RECURSIVE kinds AS (
+    (SELECT t.status, t.priority, t.category FROM post_audit.tasks AS t ORDER BY t.status, t.priority, t.category LIMIT 1)
+    UNION ALL
+    SELECT n.status, n.priority, n.category FROM kinds AS k
+    CROSS JOIN LATERAL (
+      SELECT t.status, t.priority, t.category FROM post_audit.tasks AS t
+      WHERE (t.status, t.priority, t.category) > (k.status, k.priority, k.category)
+      ORDER BY t.status, t.priority, t.category LIMIT 1
+    ) AS n
+  ), weighed AS (
+    SELECT k.status, k.priority, k.category,
+      CASE WHEN is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
+        ELSE 'infinity' END AS seen_before,
+      CASE WHEN NOT is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
+        ELSE '-infinity' END AS seen_from,
+      (scoring -> 'points' ->> k.priority)::double precision
+        * coalesce((scoring -> 'impact' ->> k.category)::double precision, 1) AS base,
+      (scoring -> 'days_to_fix' ->> k.priority)::double precision AS days,
+      (scoring ->> 'age_points_per_day')::double precision AS per_day,
+      (scoring ->> 'age_points_most')::double precision AS most_for_age,
+      (scoring ->> 'due_points')::double precision AS due_points,
+      (scoring ->> 'late_points_per_day')::double precision AS per_late_day,
+      (scoring ->> 'late_points_most')::double precision AS most_for_lateness
+    FROM kinds AS k
+    WHERE (filters -> 'status') ? k.status
+      AND (filters -> 'priority' IS NULL OR filters -> 'priority' ? k.priority)
+      AND (filters -> 'category' IS NULL OR filters -> 'category' ? k.category)
+  )
+  SELECT c.id::text, c.key, c.first_seen_at, w.status, w.priority, w.category, c.place, w.base, c.ageing, c.closeness,
+    c.first_seen_at + make_interval(secs => w.days * 86400)
+  FROM weighed AS w
+  CROSS JOIN LATERAL (
+    SELECT s.id, s.key, s.first_seen_at, s.ageing, s.closeness, row_number() OVER () AS place
+    FROM (
+      SELECT p.id, p.first_seen_at, p.ageing, p.closeness,
+        CASE WHEN by_age THEN extract(epoch FROM p.first_seen_at)::double precision ELSE -(w.base + p.ageing + p.closeness) END AS key
+      FROM (
+        SELECT t.id, t.first_seen_at,
+          least(a.days * w.per_day, w.most_for_age) AS ageing,
+          CASE WHEN a.days <= w.days / 2 THEN 0
+            WHEN a.days <= w.days THEN w.due_points * (a.days * 2 / w.days - 1)
+            ELSE w.due_points + least((a.days - w.days) * w.per_late_day, w.most_for_lateness) END AS closeness
+        FROM post_audit.tasks AS t
+        CROSS JOIN LATERAL (
+          SELECT greatest(extract(epoch FROM as_of - t.first_seen_at)::double precision / 86400, 0) AS days
+        ) AS a
+        WHERE t.status = w.status AND t.priority = w.priority AND t.category = w.category
+          AND t.first_seen_at < w.seen_before AND t.first_seen_at >= w.seen_from
+          AND (dispositions IS NULL OR coalesce(t.disposition, 'none') = ANY (dispositions))
+          AND coalesce(t.disposition, 'none') <> ALL (other_dispositions)
+          AND (of_source IS NULL OR t.source = of_source)
+          AND (of_owner IS NULL OR coalesce(t.owner, '') = of_owner)
+        ORDER BY t.first_seen_at, t.id
+      ) AS p
+    ) AS s
+    WHERE after IS NULL
+      OR (s.key, s.first_seen_at, w.status, w.priority, w.category) > ((after ->> 'key')::double precision,
+        (after ->> 'first_seen_at')::timestamptz, after ->> 'status', after ->> 'priority', after ->> 'category')
+      OR ((s.key, s.first_seen_at, w.status, w.priority, w.category) = ((after ->> 'key')::double precision,
+        (after ->> 'first_seen_at')::timestamptz, after ->> 'status', after ->> 'priority', after ->> 'category')
+        AND s.id > (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', after -> 'id'))).id)
+    LIMIT per_kind
+  ) AS c;
+END
+$$;
+
+-- The score of one task. The same rule as in queue_candidates, which has it in line instead of one call for each of some
+-- thousand candidates.
+CREATE FUNCTION post_audit.score_task(
+  priority text, category text, first_seen_at timestamptz, as_of timestamptz, scoring jsonb
+) RETURNS TABLE (base double precision, ageing double precision, closeness double precision, due_at timestamptz)
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT w.base, least(w.age * w.per_day, w.most_for_age),
+    CASE WHEN w.age <= w.days / 2 THEN 0
+      WHEN w.age <= w.days THEN w.due_points * (w.age * 2 / w.days - 1)
+      ELSE w.due_points + least((w.age - w.days) * w.per_late_day, w.most_for_lateness) END,
+    score_task.first_seen_at + make_interval(secs => w.days * 86400)
+  FROM (SELECT
+    (scoring -> 'points' ->> score_task.priority)::double precision
+      * coalesce((scoring -> 'impact' ->> score_task.category)::double precision, 1) AS base,
+    (scoring -> 'days_to_fix' ->> score_task.priority)::double precision AS days,
+    (scoring ->> 'age_points_per_day')::double precision AS per_day,
+    (scoring ->> 'age_points_most')::double precision AS most_for_age,
+    (scoring ->> 'due_points')::double precision AS due_points,
+    (scoring ->> 'late_points_per_day')::double precision AS per_late_day,
+    (scoring ->> 'late_points_most')::double precision AS most_for_lateness,
+    greatest(extract(epoch FROM score_task.as_of - score_task.first_seen_at)::double precision / 86400, 0) AS age
+  ) AS w;
+END;
+
+-- How many tasks pass the filters, read from the index alone.
+CREATE FUNCTION post_audit.count_tasks(filters jsonb, as_of timestamptz, scoring jsonb) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+DECLARE
+  statuses CONSTANT text[] := post_audit.texts(filters -> 'status');
+  priorities CONSTANT text[] := coalesce(post_audit.texts(filters -> 'priority'), ARRAY['critical', 'high', 'medium', 'low']);
+  categories CONSTANT text[] := post_audit.texts(filters -> 'category');
+  dispositions CONSTANT text[] := post_audit.texts(filters -> 'disposition');
+  other_dispositions CONSTANT text[] := coalesce(post_audit.texts(filters -> 'not_disposition'), '{}');
+  of_source CONSTANT text := filters ->> 'source';
+  of_owner CONSTANT text := filters ->> 'owner';
+  is_late CONSTANT boolean := (filters ->> 'late')::boolean;
+BEGIN
+  RETURN (
+    SELECT coalesce(sum(c.n), 0)
+    FROM unnest(statuses) AS s (status)
+    CROSS JOIN (
+      SELECT p.priority,
+        CASE WHEN is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> p.priority)::integer)
+          ELSE 'infinity' END AS seen_before,
+        CASE WHEN NOT is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> p.priority)::integer)
+          ELSE '-infinity' END AS seen_from
+      FROM unnest(priorities) AS p (priority)
+    ) AS w
+    CROSS JOIN LATERAL (
+      SELECT count(*) AS n FROM post_audit.tasks AS t
+      WHERE t.status = s.status AND t.priority = w.priority AND t.first_seen_at < w.seen_before AND t.first_seen_at >= w.seen_from
+        AND (categories IS NULL OR t.category = ANY (categories))
+        AND (dispositions IS NULL OR coalesce(t.disposition, 'none') = ANY (dispositions))
+        AND coalesce(t.disposition, 'none') <> ALL (other_dispositions)
+        AND (of_source IS NULL OR t.source = of_source)
+        AND (of_owner IS NULL OR coalesce(t.owner, '') = of_owner)
+    ) AS c
+  );
+END
+$$;
+
+-- A task as the API tells it, without its score.
+CREATE FUNCTION post_audit.task_as_json(task jsonb) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN task || jsonb_build_object('version', post_audit.task_version(
+  task ->> 'status', task ->> 'disposition', task ->> 'priority', task ->> 'owner', (task ->> 'updated_at')::timestamptz));
+
+-- A page of tasks, the highest score first (`sort` score), the oldest (`age`), or what was closed last (`recent`). `filters`: status,
+-- disposition (`none` for those without), not_disposition, priority and category are lists; source and owner texts, an
+-- empty owner means nobody; late is true or false. `scoring` is the policy. `after` is `next` of the page before and
+-- holds the moment that the scores are of, so that pages fit together.
+CREATE FUNCTION public.post_audit_read_tasks(
+  scoring jsonb, filters jsonb DEFAULT '{}', sort text DEFAULT 'score', "limit" integer DEFAULT 100, after jsonb DEFAULT NULL,
+  counted boolean DEFAULT true
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  as_of CONSTANT timestamptz := coalesce((after ->> 'as_of')::timestamptz, (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m));
+  wanted CONSTANT jsonb := '{"status": ["pending", "in_progress", "completed", "cancelled"]}'::jsonb || jsonb_strip_nulls(filters);
+  tasks jsonb;
+  last_place jsonb;
 BEGIN
   PERFORM post_audit.require_roles('tasks');
   IF "limit" NOT BETWEEN 1 AND 1000 THEN
     RAISE EXCEPTION 'A page holds 1 to 1000 tasks, not %.', "limit" USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  IF after IS NOT NULL AND NOT after ?& ARRAY['rank', 'first_seen_at', 'id'] THEN
-    RAISE EXCEPTION 'The place to go on from is not one: %.', after
+  IF sort NOT IN ('score', 'age', 'recent') THEN
+    RAISE EXCEPTION 'Tasks are sorted by score, age or recent, not by %.', sort USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF after IS NOT NULL AND NOT after ?& ARRAY['as_of', 'sort', 'key', 'first_seen_at', 'status', 'priority', 'category', 'id']
+    OR after ->> 'sort' <> sort
+  THEN
+    RAISE EXCEPTION 'The place to go on from is not one of this list: %.', after
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give `next` of the page before, unchanged.';
   END IF;
-  SELECT format_type(a.atttypid, a.atttypmod) INTO key_type FROM pg_catalog.pg_attribute AS a
-  WHERE a.attrelid = to_regclass('post_audit.tasks') AND a.attname = 'id';
-  EXECUTE format($query$
-    SELECT jsonb_build_object(
-      'tasks', coalesce(jsonb_agg(to_jsonb(page) - 'rank' ORDER BY page.rank, page.first_seen_at, page.id), '[]'),
-      'next', CASE WHEN count(*) = $1 THEN (
-        array_agg(jsonb_build_object('rank', page.rank, 'first_seen_at', page.first_seen_at, 'id', page.id)
-          ORDER BY page.rank DESC, page.first_seen_at DESC, page.id DESC))[1] END)
+  IF sort = 'recent' THEN
+    SELECT coalesce(jsonb_agg(post_audit.task_as_json(page.task) || jsonb_build_object('score', NULL) ORDER BY page.place), '[]'),
+      CASE WHEN count(*) = "limit" THEN (array_agg(jsonb_build_object('as_of', as_of, 'sort', sort,
+        'key', page.completed_at, 'first_seen_at', page.task -> 'first_seen_at', 'status', page.task -> 'status',
+        'priority', page.task -> 'priority', 'category', page.task -> 'category', 'id', page.task -> 'id') ORDER BY page.place DESC))[1] END
+    INTO tasks, last_place
     FROM (
-      SELECT t.id, t.title, t.description, t.priority, t.category, t.status, t.estimated_hours, t.source, t.target, t.location,
-        t.line, t.component, t.rule, t.severity, t.disposition, t.occurrences, t.first_seen_at, t.last_seen_at,
-        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank
+      SELECT to_jsonb(t) AS task, t.completed_at, row_number() OVER (ORDER BY t.completed_at DESC, t.id DESC) AS place
       FROM post_audit.tasks AS t
-      WHERE t.status = 'pending' AND ($2 IS NULL OR (
-        array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
-      ) > (($2 ->> 'rank')::integer, ($2 ->> 'first_seen_at')::timestamptz, ($2 ->> 'id')::%1$s))
-      ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority), t.first_seen_at, t.id
-      LIMIT $1
-    ) AS page$query$, key_type) INTO answer USING "limit", after;
-  RETURN answer || jsonb_build_object('count', (SELECT count(*) FROM post_audit.tasks AS t WHERE t.status = 'pending'));
+      WHERE t.completed_at IS NOT NULL AND wanted -> 'status' ? t.status AND t.status IN ('completed', 'cancelled')
+        AND (wanted -> 'priority' IS NULL OR wanted -> 'priority' ? t.priority)
+        AND (wanted -> 'category' IS NULL OR wanted -> 'category' ? t.category)
+        AND (wanted -> 'disposition' IS NULL OR wanted -> 'disposition' ? coalesce(t.disposition, 'none'))
+        AND (wanted -> 'not_disposition' IS NULL OR NOT wanted -> 'not_disposition' ? coalesce(t.disposition, 'none'))
+        AND (wanted ->> 'source' IS NULL OR t.source = wanted ->> 'source')
+        AND (wanted ->> 'owner' IS NULL OR coalesce(t.owner, '') = wanted ->> 'owner')
+        AND (after IS NULL OR (t.completed_at, t.id) < ((after ->> 'key')::timestamptz,
+          (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', after -> 'id'))).id))
+      ORDER BY t.completed_at DESC, t.id DESC LIMIT "limit"
+    ) AS page;
+  ELSE
+    SELECT coalesce(jsonb_agg(post_audit.task_as_json(to_jsonb(t)) || jsonb_build_object(
+        'score', round((page.base + page.ageing + page.closeness)::numeric, 1), 'due_at', page.due_at, 'late', page.due_at < as_of,
+        'score_parts', jsonb_build_object('base', round(page.base::numeric, 1), 'ageing', round(page.ageing::numeric, 1),
+          'closeness', round(page.closeness::numeric, 1))) ORDER BY page.number), '[]'),
+      CASE WHEN count(*) = "limit" THEN (array_agg(jsonb_build_object('as_of', as_of, 'sort', sort, 'key', page.key,
+        'first_seen_at', page.first_seen_at, 'status', page.status, 'priority', page.priority, 'category', page.category,
+        'id', t.id) ORDER BY page.number DESC))[1] END
+    INTO tasks, last_place
+    FROM (
+      SELECT c.*, row_number() OVER (ORDER BY c.key, c.first_seen_at, c.status, c.priority, c.category, c.place) AS number
+      FROM post_audit.queue_candidates(wanted, "limit", after, as_of, scoring, sort = 'age') AS c
+      ORDER BY c.key, c.first_seen_at, c.status, c.priority, c.category, c.place LIMIT "limit"
+    ) AS page
+    JOIN post_audit.tasks AS t ON t.id = (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', page.id))).id;
+  END IF;
+  RETURN jsonb_build_object('tasks', tasks, 'next', last_place, 'as_of', as_of,
+    'count', CASE WHEN counted THEN post_audit.count_tasks(wanted, as_of, scoring) END);
+END
+$$;
+
+-- One task with its newest events, the newest first; those before `before_event` on the following page.
+CREATE FUNCTION public.post_audit_read_task(
+  task_id text, scoring jsonb, events_limit integer DEFAULT 50, before_event bigint DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  as_of CONSTANT timestamptz := (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m);
+  task jsonb;
+  score record;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT post_audit.task_as_json(to_jsonb(t)) INTO task FROM post_audit.tasks AS t
+  WHERE t.id = (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', task_id))).id;
+  IF task IS NULL THEN
+    RAISE EXCEPTION 'There is no task %.', task_id USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit tasks list.';
+  END IF;
+  SELECT w.base, w.ageing, w.closeness, w.due_at INTO score
+  FROM post_audit.score_task(task ->> 'priority', task ->> 'category', (task ->> 'first_seen_at')::timestamptz, as_of, scoring) AS w;
+  RETURN jsonb_build_object(
+    'task', task || jsonb_build_object(
+      'score', round((score.base + score.ageing + score.closeness)::numeric, 1), 'due_at', score.due_at,
+      'late', score.due_at < as_of AND task ->> 'status' IN ('pending', 'in_progress'),
+      'score_parts', jsonb_build_object('base', round(score.base::numeric, 1), 'ageing', round(score.ageing::numeric, 1),
+        'closeness', round(score.closeness::numeric, 1))),
+    'events', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', e.id, 'kind', e.kind, 'actor', coalesce(e.actor, 'import'), 'note', e.note, 'before', e.before, 'after', e.after,
+        'audit_id', e.audit_id, 'audit', a.name, 'decision_id', e.decision_id, 'happened_at', e.happened_at) ORDER BY e.id DESC), '[]')
+      FROM (
+        SELECT * FROM post_audit.task_events AS n
+        WHERE n.task_id = post_audit_read_task.task_id AND (before_event IS NULL OR n.id < before_event)
+        ORDER BY n.id DESC LIMIT events_limit
+      ) AS e LEFT JOIN post_audit.audits AS a ON a.id = e.audit_id));
+END
+$$;
+
+-- Take the tasks with the highest scores for `owner`, at most `limit`, for `lease_seconds`. Nobody else gets them meanwhile;
+-- without a sign of life (action `extend`) they go back when the lease ends. What is blocked or under review is not given out.
+CREATE FUNCTION public.post_audit_apply_claim_tasks(
+  owner text, scoring jsonb, "limit" integer DEFAULT 1, lease_seconds integer DEFAULT 900, filters jsonb DEFAULT '{}'
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  moment CONSTANT timestamptz := post_audit.clock();
+  wanted CONSTANT jsonb := jsonb_strip_nulls(filters) || '{"status": ["pending"], "not_disposition": ["review", "blocked"]}';
+  kind record;
+  task record;
+  claimed jsonb := '[]';
+BEGIN
+  PERFORM post_audit.require_queue();
+  IF "limit" NOT BETWEEN 1 AND 100 OR lease_seconds NOT BETWEEN 1 AND 604800 OR btrim(post_audit_apply_claim_tasks.owner) = '' THEN
+    RAISE EXCEPTION 'A claim names an owner and takes 1 to 100 tasks for 1 second to 7 days.'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  PERFORM post_audit.return_tasks(100);
+  <<every>>
+  FOR number IN 1 .. "limit" LOOP
+    -- the best of each kind, the best kind first; where others hold all of a kind, the next one
+    FOR kind IN
+      SELECT c.priority, c.category FROM post_audit.queue_candidates(wanted, 1, NULL, moment, scoring, false) AS c
+      ORDER BY c.key, c.first_seen_at, c.priority, c.category
+    LOOP
+      SELECT t.id, t.id::text AS name, t.disposition INTO task FROM post_audit.tasks AS t
+      WHERE t.status = 'pending' AND t.priority = kind.priority AND t.category = kind.category
+        AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
+        AND (wanted ->> 'source' IS NULL OR t.source = wanted ->> 'source')
+      ORDER BY t.first_seen_at, t.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+      IF task.id IS NOT NULL THEN
+        UPDATE post_audit.tasks AS t
+        SET status = 'in_progress', owner = post_audit_apply_claim_tasks.owner, updated_at = moment,
+          lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
+        WHERE t.id = task.id;
+        INSERT INTO post_audit.task_events (task_id, kind, actor, before, after, happened_at)
+        VALUES (task.name, 'claimed', post_audit_apply_claim_tasks.owner, '{"status": "pending", "owner": null}',
+          jsonb_build_object('status', 'in_progress', 'owner', post_audit_apply_claim_tasks.owner), moment);
+        claimed := claimed || jsonb_build_array((SELECT post_audit.task_as_json(to_jsonb(t)) FROM post_audit.tasks AS t WHERE t.id = task.id));
+        CONTINUE every;
+      END IF;
+    END LOOP;
+    EXIT every;
+  END LOOP;
+  RETURN jsonb_build_object('tasks', claimed);
+END
+$$;
+
+-- What one person does with one task. See post_audit_apply_task_action.
+CREATE FUNCTION post_audit.act_on_task(
+  task_id text, action text, actor text, note text, until timestamptz, keep text, priority text, lease_seconds integer, seen text
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+#variable_conflict use_column
+DECLARE
+  moment CONSTANT timestamptz := post_audit.clock();
+  open_states CONSTANT text[] := ARRAY['pending', 'in_progress'];
+  said CONSTANT text := nullif(btrim(act_on_task.note), '');
+  task record;
+  target record;
+  takes text[];
+  kind text;
+  version text;
+  n_status text; n_disposition text; n_owner text; n_lease timestamptz; n_until timestamptz; n_duplicate text; n_priority text;
+  before jsonb;
+  after jsonb;
+BEGIN
+  SELECT t.id, t.status, t.disposition, t.priority, t.owner, t.lease_expires_at, t.accepted_until, t.duplicate_of::text AS duplicate_of,
+    t.updated_at INTO task
+  FROM post_audit.tasks AS t
+  WHERE t.id = (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', act_on_task.task_id))).id FOR UPDATE;
+  IF task.id IS NULL THEN
+    RAISE EXCEPTION 'There is no task %.', act_on_task.task_id
+      USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit tasks list.';
+  END IF;
+  version := post_audit.task_version(task.status, task.disposition, task.priority, task.owner, task.updated_at);
+  IF act_on_task.seen IS NOT NULL AND act_on_task.seen <> version THEN
+    RAISE EXCEPTION 'Task % has changed since it was read; nothing was done.', act_on_task.task_id
+      USING ERRCODE = 'PT409', DETAIL = format('version %s was read, it is %s', seen, version),
+        HINT = format('Look again: post-audit tasks show %s', act_on_task.task_id);
+  END IF;
+  takes := CASE
+    WHEN action IN ('extend', 'release') THEN ARRAY['in_progress']
+    WHEN action = 'reopen' THEN ARRAY['completed', 'cancelled']
+    WHEN action = 'confirm' THEN ARRAY['pending']
+    ELSE open_states END;
+  IF NOT task.status = ANY (takes) OR (action = 'confirm' AND task.disposition IS DISTINCT FROM 'review') THEN
+    RAISE EXCEPTION 'Task % is % and cannot be changed by %.', act_on_task.task_id,
+      concat_ws(', ', replace(task.status, '_', ' '), replace(task.disposition, '_', ' ')), action
+      USING ERRCODE = 'PT409', HINT = CASE
+        WHEN action = 'confirm' THEN 'Only what waits for review is confirmed.'
+        WHEN task.status IN ('completed', 'cancelled') THEN format('Reopen it first: post-audit tasks reopen %s', act_on_task.task_id)
+        ELSE format('Look at it: post-audit tasks show %s', act_on_task.task_id) END;
+  END IF;
+  IF task.status = 'in_progress' AND task.owner <> act_on_task.actor
+    AND (action IN ('extend', 'release') OR task.lease_expires_at > clock_timestamp()) AND action <> 'prioritise'
+  THEN
+    RAISE EXCEPTION 'Task % belongs to %.', act_on_task.task_id,
+      task.owner || coalesce(' until ' || to_char(task.lease_expires_at, 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '')
+      USING ERRCODE = 'PT409', HINT = 'Wait for the end of the lease, or let its owner release it.';
+  END IF;
+  IF action IN ('block', 'accept') AND said IS NULL THEN
+    RAISE EXCEPTION 'A task is not put aside without a reason.'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Say why in `note` (--note).';
+  END IF;
+  IF action = 'accept' AND (until IS NULL OR until <= moment OR until > moment + interval '366 days') THEN
+    RAISE EXCEPTION 'A risk is accepted until a day within the next 366; it comes back then.'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the day in `until` (--until 2026-03-31).';
+  END IF;
+  IF action = 'prioritise' AND (act_on_task.priority IS NULL OR act_on_task.priority NOT IN ('critical', 'high', 'medium', 'low')) THEN
+    RAISE EXCEPTION 'A priority is critical, high, medium or low.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF action IN ('start', 'extend') AND coalesce(lease_seconds, 1) NOT BETWEEN 1 AND 604800 THEN
+    RAISE EXCEPTION 'A lease takes 1 second to 7 days.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF action = 'merge' THEN
+    SELECT t.id, t.id::text AS name, t.status, t.disposition INTO target FROM post_audit.tasks AS t
+    WHERE t.id = (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', act_on_task.keep))).id FOR SHARE;
+    IF target.id IS NULL OR target.id = task.id OR target.disposition IN ('duplicate', 'false_positive') THEN
+      RAISE EXCEPTION 'Task % cannot be merged into %.', act_on_task.task_id, coalesce(act_on_task.keep, 'nothing')
+        USING ERRCODE = 'invalid_parameter_value',
+          HINT = 'Name another task that is there and is itself neither a duplicate nor a false positive.';
+    END IF;
+  END IF;
+
+  n_status := task.status; n_disposition := task.disposition; n_owner := task.owner; n_lease := task.lease_expires_at;
+  n_until := NULL; n_duplicate := task.duplicate_of; n_priority := task.priority; kind := action;
+  CASE action
+    WHEN 'start' THEN
+      n_status := 'in_progress'; n_owner := actor; n_lease := NULL;
+      n_disposition := CASE WHEN task.disposition IN ('blocked', 'review') THEN NULL ELSE task.disposition END;
+    WHEN 'extend' THEN
+      n_lease := clock_timestamp() + make_interval(secs => coalesce(lease_seconds, 900)); kind := NULL;
+    WHEN 'release' THEN
+      n_status := 'pending'; n_owner := NULL; n_lease := NULL;
+    WHEN 'block' THEN
+      n_status := 'pending'; n_disposition := 'blocked'; n_lease := NULL;
+    WHEN 'confirm' THEN
+      n_disposition := NULL;
+    WHEN 'done' THEN
+      n_status := 'completed'; n_disposition := NULL; n_lease := NULL; n_owner := coalesce(task.owner, actor);
+    WHEN 'cancel' THEN
+      n_status := 'cancelled'; n_disposition := NULL; n_lease := NULL;
+    WHEN 'accept' THEN
+      n_status := 'cancelled'; n_disposition := 'accepted'; n_lease := NULL; n_until := until;
+    WHEN 'false_positive' THEN
+      n_status := 'cancelled'; n_disposition := 'false_positive'; n_lease := NULL;
+    WHEN 'merge' THEN
+      n_status := 'cancelled'; n_disposition := 'duplicate'; n_lease := NULL; n_duplicate := target.name;
+    WHEN 'reopen' THEN
+      n_status := 'pending'; n_disposition := 'reopened'; n_owner := NULL; n_lease := NULL; n_duplicate := NULL;
+    WHEN 'prioritise' THEN
+      n_priority := act_on_task.priority;
+    ELSE
+      RAISE EXCEPTION 'Nothing is known by the name of %.', action USING ERRCODE = 'invalid_parameter_value',
+        HINT = 'Actions: start, extend, release, block, confirm, done, cancel, accept, false_positive, merge, reopen, prioritise.';
+  END CASE;
+  before := jsonb_build_object('status', task.status, 'disposition', task.disposition, 'priority', task.priority, 'owner', task.owner,
+    'accepted_until', task.accepted_until, 'duplicate_of', task.duplicate_of);
+  after := jsonb_build_object('status', n_status, 'disposition', n_disposition, 'priority', n_priority, 'owner', n_owner,
+    'accepted_until', n_until, 'duplicate_of', n_duplicate);
+  UPDATE post_audit.tasks AS t
+  SET status = n_status, disposition = n_disposition, priority = n_priority, owner = n_owner, lease_expires_at = n_lease,
+    accepted_until = n_until,
+    duplicate_of = (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('duplicate_of', n_duplicate))).duplicate_of,
+    note = coalesce(said, t.note),
+    completed_at = CASE WHEN NOT n_status = ANY (open_states) THEN coalesce(t.completed_at, moment) END,
+    updated_at = CASE WHEN kind IS NULL THEN t.updated_at ELSE moment END
+  WHERE t.id = task.id;
+  IF kind IS NOT NULL THEN
+    PERFORM post_audit.note_task_event(act_on_task.task_id, CASE kind
+        WHEN 'start' THEN 'started' WHEN 'release' THEN 'released' WHEN 'block' THEN 'blocked' WHEN 'confirm' THEN 'confirmed'
+        WHEN 'done' THEN 'completed' WHEN 'cancel' THEN 'cancelled' WHEN 'accept' THEN 'accepted' WHEN 'merge' THEN 'merged'
+        WHEN 'reopen' THEN 'reopened' WHEN 'prioritise' THEN 'prioritised' ELSE kind END,
+      actor, said, before, after, moment);
+  END IF;
+  RETURN (SELECT post_audit.task_as_json(to_jsonb(t)) FROM post_audit.tasks AS t WHERE t.id = task.id);
+END
+$$;
+
+-- What a person (or a worker) does with tasks: start, extend a lease, release, block, confirm what was under review,
+-- done, cancel, accept the risk until a day, false_positive, merge into the task `keep`, reopen, prioritise. With `seen`, the version
+-- that was read, only where nothing has changed since. One task is done or refused; of several, at most 500, each
+-- stands for itself: `refused` says which were left as they were, and why.
+CREATE FUNCTION public.post_audit_apply_task_action(
+  ids jsonb, action text, actor text, note text DEFAULT NULL, until timestamptz DEFAULT NULL, keep text DEFAULT NULL,
+  priority text DEFAULT NULL, lease_seconds integer DEFAULT NULL, seen text DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  task_id text;
+  hint text;
+  tasks jsonb := '[]';
+  refused jsonb := '[]';
+BEGIN
+  PERFORM post_audit.require_queue();
+  IF jsonb_typeof(ids) <> 'array' OR jsonb_array_length(ids) NOT BETWEEN 1 AND 500 OR btrim(actor) = '' THEN
+    RAISE EXCEPTION 'An action names who acts and 1 to 500 tasks.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF jsonb_array_length(ids) = 1 THEN
+    RETURN jsonb_build_object('refused', '[]'::jsonb, 'tasks', jsonb_build_array(
+      post_audit.act_on_task(ids ->> 0, action, actor, note, until, keep, priority, lease_seconds, seen)));
+  END IF;
+  -- in one order, so that two of these do not wait for each other
+  FOR task_id IN SELECT DISTINCT e.value FROM jsonb_array_elements_text(ids) AS e (value) ORDER BY e.value LOOP
+    BEGIN
+      tasks := tasks || jsonb_build_array(
+        post_audit.act_on_task(task_id, action, actor, note, until, keep, priority, lease_seconds, NULL));
+    EXCEPTION WHEN SQLSTATE 'PT409' OR no_data_found OR data_exception THEN
+      GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+      refused := refused || jsonb_build_array(jsonb_build_object('id', task_id, 'message', SQLERRM, 'cure', hint));
+    END;
+  END LOOP;
+  RETURN jsonb_build_object('tasks', tasks, 'refused', refused);
+END
+$$;
+
+-- What audits did, the newest first: what each opened, closed, reopened and left as it was.
+CREATE FUNCTION public.post_audit_read_audits("limit" integer DEFAULT 20, before bigint DEFAULT NULL, source text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+#variable_conflict use_column
+BEGIN
+  IF "limit" NOT BETWEEN 1 AND 200 THEN
+    RAISE EXCEPTION 'A page holds 1 to 200 audits, not %.', "limit" USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN (
+    SELECT jsonb_build_object('next', CASE WHEN count(*) = "limit" THEN min(a.id) END,
+      'audits', coalesce(jsonb_agg(jsonb_build_object(
+        'id', a.id, 'name', a.name, 'source', a.source, 'target', a.target, 'format', a.format, 'state', a.state,
+        'complete', a.complete, 'findings', a.findings, 'reported', a.reported, 'needs_review', jsonb_array_length(a.needs_review),
+        'errors', jsonb_array_length(a.errors), 'first_error', a.errors -> 0 ->> 'message', 'received_at', a.received_at,
+        'migrated_at', a.migrated_at, 'report', a.report,
+        'decision_id', (SELECT max(c.decision_id) FROM post_audit.changes AS c WHERE c.subject = 'audit:' || a.id AND c.state = 'applied')
+      ) ORDER BY a.id DESC), '[]'))
+    FROM (
+      SELECT * FROM post_audit.audits AS n
+      WHERE (before IS NULL OR n.id < before) AND n.state <> 'receiving'
+        AND (post_audit_read_audits.source IS NULL OR n.source = post_audit_read_audits.source)
+      ORDER BY n.id DESC LIMIT "limit"
+    ) AS a
+  );
+END
+$$;
+
+-- What has become of the queue: what is open and late by priority, what came and went on each of the last days (in the
+-- zone, the newest last, with what was open at its end), how long closing took and how often that was too late.
+CREATE FUNCTION public.post_audit_read_task_statistics(scoring jsonb, days integer DEFAULT 30, zone text DEFAULT 'Asia/Kolkata')
+RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+DECLARE
+  as_of CONSTANT timestamptz := (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m);
+  first_day CONSTANT date := ((as_of AT TIME ZONE zone)::date - days + 1);
+  since CONSTANT timestamptz := first_day::timestamp AT TIME ZONE zone;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  IF days NOT BETWEEN 1 AND 366 THEN
+    RAISE EXCEPTION 'Statistics are of 1 to 366 days, not %.', days USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN (
+    WITH open_tasks AS MATERIALIZED (
+      SELECT t.priority, t.status, t.disposition, count(*) AS n, min(t.first_seen_at) AS oldest,
+        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)) AS late,
+        sum(extract(epoch FROM as_of - t.first_seen_at)::double precision / 86400) AS age
+      FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1, 2, 3
+    ), daily AS MATERIALIZED (
+      -- what people did is counted from its events, what audits did from their reports
+      SELECT (e.happened_at AT TIME ZONE zone)::date AS day, e.kind, count(*) AS n
+      FROM post_audit.task_events AS e
+      WHERE e.actor IS NOT NULL AND e.happened_at >= since AND e.happened_at <= as_of GROUP BY 1, 2
+      UNION ALL
+      SELECT (a.migrated_at AT TIME ZONE zone)::date, r.kind, sum((a.report ->> r.kind)::bigint)
+      FROM post_audit.audits AS a CROSS JOIN (VALUES ('new'), ('reopened'), ('closed')) AS r (kind)
+      WHERE a.state = 'migrated' AND a.migrated_at >= since AND a.migrated_at <= as_of GROUP BY 1, 2
+    ), moved AS (
+      SELECT d.day,
+        coalesce(sum(c.n) FILTER (WHERE c.kind = 'new'), 0) AS opened,
+        coalesce(sum(c.n) FILTER (WHERE c.kind IN ('reopened', 'acceptance_ended')), 0) AS reopened,
+        coalesce(sum(c.n) FILTER (WHERE c.kind = 'closed'), 0) AS closed_by_audits,
+        coalesce(sum(c.n) FILTER (WHERE c.kind = 'completed'), 0) AS completed,
+        coalesce(sum(c.n) FILTER (WHERE c.kind IN ('cancelled', 'accepted', 'false_positive', 'merged')), 0) AS put_aside
+      FROM generate_series(first_day, (as_of AT TIME ZONE zone)::date, interval '1 day') AS d (day)
+      LEFT JOIN daily AS c ON c.day = d.day::date GROUP BY d.day
+    ), burn AS (
+      SELECT m.*, (SELECT coalesce(sum(o.n), 0) FROM open_tasks AS o)
+        - coalesce(sum(m.opened + m.reopened - m.closed_by_audits - m.completed - m.put_aside) OVER (
+          ORDER BY m.day ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING), 0) AS open_at_end,
+        sum(m.opened + m.reopened) OVER (ORDER BY m.day) AS opened_in_all,
+        sum(m.closed_by_audits + m.completed + m.put_aside) OVER (ORDER BY m.day) AS closed_in_all
+      FROM moved AS m
+    ), closed AS MATERIALIZED (
+      SELECT t.priority, extract(epoch FROM t.completed_at - t.first_seen_at)::double precision / 86400 AS took,
+        t.completed_at > t.first_seen_at + make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer) AS was_late
+      FROM post_audit.tasks AS t
+      WHERE t.completed_at >= since AND t.completed_at <= as_of AND t.status = 'completed'
+    )
+    SELECT jsonb_build_object(
+      'as_of', as_of, 'days', days,
+      'open', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('priority', o.priority, 'open', o.n, 'in_progress', o.busy, 'blocked', o.blocked,
+          'review', o.review, 'late', o.late, 'oldest_days', round(extract(epoch FROM as_of - o.oldest) / 86400, 1),
+          'mean_age_days', round((o.age / o.n)::numeric, 1))
+          ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], o.priority)), '[]')
+        FROM (
+          SELECT p.priority, sum(p.n) AS n, sum(p.late) AS late, min(p.oldest) AS oldest, sum(p.age) AS age,
+            coalesce(sum(p.n) FILTER (WHERE p.status = 'in_progress'), 0) AS busy,
+            coalesce(sum(p.n) FILTER (WHERE p.disposition = 'blocked'), 0) AS blocked,
+            coalesce(sum(p.n) FILTER (WHERE p.disposition = 'review'), 0) AS review
+          FROM open_tasks AS p GROUP BY p.priority
+        ) AS o),
+      'closed', (
+        SELECT coalesce(jsonb_agg(jsonb_build_object('priority', c.priority, 'closed', c.n, 'late', c.late,
+          'median_days', round(c.median::numeric, 1)) ORDER BY array_position(ARRAY['critical', 'high', 'medium', 'low'], c.priority)), '[]')
+        FROM (
+          SELECT x.priority, count(*) AS n, count(*) FILTER (WHERE x.was_late) AS late,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY x.took) AS median
+          FROM closed AS x GROUP BY x.priority
+        ) AS c),
+      'daily', (
+        SELECT jsonb_agg(jsonb_build_object('day', b.day::date, 'opened', b.opened, 'reopened', b.reopened,
+          'closed_by_audits', b.closed_by_audits, 'completed', b.completed, 'put_aside', b.put_aside, 'open_at_end', b.open_at_end,
+          'opened_in_all', b.opened_in_all, 'closed_in_all', b.closed_in_all) ORDER BY b.day)
+        FROM burn AS b))
+  );
 END
 $$;
 

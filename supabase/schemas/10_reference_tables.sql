@@ -129,8 +129,8 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   priority text NOT NULL DEFAULT 'medium' CHECK (priority IN ('critical', 'high', 'medium', 'low')),
   category text NOT NULL DEFAULT 'general',
   status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'in_progress', 'completed', 'cancelled')),
-  -- the finer state: blocked, accepted, false_positive, duplicate (a person's), reopened, gone (no longer reported),
-  -- reported (closed because the report itself says so)
+  -- the finer state: review (too unclear for the queue), blocked, accepted, false_positive, duplicate (a person's),
+  -- reopened, gone (no longer reported), reported (closed because the report itself says so)
   disposition text,
   estimated_hours numeric(7, 2),
   source text NOT NULL DEFAULT 'manual',
@@ -146,8 +146,30 @@ CREATE TABLE IF NOT EXISTS public.enhancement_tasks (
   last_seen_at timestamptz NOT NULL DEFAULT now(),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now(),
-  completed_at timestamptz
-);
+  completed_at timestamptz,
+  -- who has it, and until when without a sign of life; a person who has started needs none
+  owner text,
+  lease_expires_at timestamptz,
+  -- a risk is accepted until then, and comes back
+  accepted_until timestamptz,
+  duplicate_of bigint,
+  -- what was said last: why it waits, how it was done
+  note text
+) WITH (fillfactor = 75);
+
+-- Columns that an older version of ours did not have.
+DO $$
+BEGIN
+  IF post_audit.is_ours('public.enhancement_tasks') AND NOT EXISTS (
+    SELECT 1 FROM pg_attribute AS a
+    WHERE a.attrelid = 'public.enhancement_tasks'::regclass AND a.attname = 'lease_expires_at'
+  ) THEN
+    ALTER TABLE public.enhancement_tasks ADD COLUMN owner text, ADD COLUMN lease_expires_at timestamptz,
+      ADD COLUMN accepted_until timestamptz, ADD COLUMN duplicate_of bigint, ADD COLUMN note text;
+    DROP INDEX IF EXISTS public.enhancement_tasks_order;
+  END IF;
+END
+$$;
 
 -- Mark what was just made as ours.
 DO $$
@@ -183,8 +205,15 @@ BEGIN
     'CREATE INDEX IF NOT EXISTS bugs_fingerprint ON public.bugs (fingerprint)');
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
     'CREATE UNIQUE INDEX IF NOT EXISTS enhancement_tasks_fingerprint ON public.enhancement_tasks (source, target, fingerprint) WHERE fingerprint IS NOT NULL');
+  -- One walk through this index lists each kind of task by its age without looking at the table.
   PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
-    'CREATE INDEX IF NOT EXISTS enhancement_tasks_order ON public.enhancement_tasks (status, array_position(ARRAY[''critical'', ''high'', ''medium'', ''low''], priority), first_seen_at, id)');
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_queue ON public.enhancement_tasks (status, priority, category, first_seen_at, id) INCLUDE (disposition, owner, source)');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_leases ON public.enhancement_tasks (lease_expires_at) WHERE lease_expires_at IS NOT NULL');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_accepted ON public.enhancement_tasks (accepted_until) WHERE accepted_until IS NOT NULL');
+  PERFORM post_audit.on_ours(ARRAY['public.enhancement_tasks'],
+    'CREATE INDEX IF NOT EXISTS enhancement_tasks_done ON public.enhancement_tasks (completed_at) WHERE completed_at IS NOT NULL');
 END
 $$;
 

@@ -13,7 +13,7 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.errors import ConfigurationError
+from app.post_audit.errors import ConfigurationError, DatabaseError
 from app.post_audit.outbox import ConsoleSender, dispatch
 from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Runner, RunReport
@@ -76,7 +76,12 @@ class Application:
         return collected
 
     def run(self, **request: Any) -> RunReport:  # noqa: ANN401 - passed on to Runner.run
-        """Run once (see `Runner.run`), then send what is due."""
+        """Give back tasks whose time ran out, run once (see `Runner.run`), then send what is due."""
+        try:
+            # A person said until when; that does not wait for a step's mode.
+            self.database.call("post_audit_apply_returned_tasks")
+        except DatabaseError as error:
+            _log.warning("tasks.not_returned", code=type(error).__name__, error=str(error))
         report = self.runner.run(**request)
         return self.runner.reread(report) if self.deliver() else report
 

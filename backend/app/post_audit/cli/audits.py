@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app, out, print_json, progress
+from app.post_audit.cli.shared import AsJson, app, out, person, print_json, progress
 from app.post_audit.compose import build
 from app.post_audit.formats import count
+from app.post_audit.ports import Database
+from app.post_audit.runner import RunReport
+from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.importing import (
     ParsedAudit,
     dry_run_document,
     parse_files,
     store_audit,
 )
+from app.post_audit.steps.enhancements.queue import ImportedAudit
 
 __all__: list[str] = []
+
+_CLOSES_MOST: Final = "enhancements.closes_most"
+"""The code of the reason for which an import waits that would close over half of its scope."""
 
 
 @app.command("import")
@@ -35,13 +43,21 @@ def import_files(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what is read; store nothing.")
     ] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm", help="Agree that over half of the open tasks are closed as no longer reported."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Take in audit reports, all of them or none, and run the six steps: what was found becomes tasks.
 
     The same content a second time changes nothing.
     """
-    audits = parse_files(files)
+    with progress() as bars:
+        bars.say(f"Reading {len(files)} reports" if len(files) > 1 else f"Reading {files[0].name}")
+        audits = parse_files(files)
     if dry_run:
         if as_json:
             print_json(dry_run_document(audits))
@@ -50,7 +66,13 @@ def import_files(
                 _print_audit(audit)
         return 0
     with build() as application:
-        stored = [store_audit(application.database, audit, source=source, target=target) for audit in audits]
+        with progress() as bars:
+            stored = [
+                store_audit(
+                    application.database, audit, source=source, target=target, show=_shown(bars.say, audit)
+                )
+                for audit in audits
+            ]
         # also one whose run ended before it took it up
         new = [item.id for item in stored if item.state == "received"]
         if not new:
@@ -61,13 +83,65 @@ def import_files(
             return 0
         with progress() as bars:
             report = application.run(kind="audit", tick=f"audit:{new[-1]}", progress=bars)
+        confirmed = _confirm(application.database, report, new) if confirm else []
+        effects = [
+            told
+            for told in queue.recent_audits(application.database, limit=len(new) + 20).audits
+            if told.id in new
+        ]
         if as_json:
-            print_json({"audits": stored, "run": report})
+            print_json({"audits": stored, "run": report, "effects": effects, "confirmed": confirmed})
             return 1 if report.failed else 0
         for audit, item in zip(audits, stored, strict=True):
             known = "had been taken in before" if item.is_known else f"was taken in as audit {item.id}"
             out.print(Text(f"{audit.name} ({audit.format}, {count(len(audit.different))} findings) {known}."))
-        return report_run(application, report, as_json=False)
+        code = report_run(application, report, as_json=False)
+        for effect in reversed(effects):
+            _print_effect(effect)
+        return code
+
+
+def _shown(say: Callable[[str], None], audit: ParsedAudit) -> Callable[[int, int], None]:
+    return lambda sent, total: say(f"Storing {audit.name}: {count(sent)} of {count(total)} findings")
+
+
+def _confirm(database: Database, report: RunReport, audits: list[int]) -> list[int]:
+    """Approve those imports of these audits that wait only because they close over half; which they were."""
+    wanted = {f"audit:{audit_id}" for audit_id in audits}
+    confirmed: list[int] = []
+    for step in report.steps:
+        if step.step != "enhancements" or step.decision is None:
+            continue
+        subjects = [
+            change["subject"]
+            for change in step.decision["changes"]
+            if change["state"] == "proposed"
+            and change["subject"] in wanted
+            and (change["needs_approval"] or {}).get("code") == _CLOSES_MOST
+        ]
+        if subjects:
+            database.call(
+                "post_audit_apply_approval",
+                decision_id=step.decision["id"],
+                actor=person(),
+                subjects=subjects,
+            )
+            confirmed += [int(subject.removeprefix("audit:")) for subject in subjects]
+    return confirmed
+
+
+def _print_effect(effect: ImportedAudit) -> None:
+    """Say what an import did, or that it waits and for whom."""
+    if effect.report is None:
+        out.print(Text(f"{effect.name} waits; see: post-audit decisions --waiting"))
+        return
+    done = effect.report
+    words = ("new", "reopened", "changed", "unchanged", "closed", "kept")
+    out.print(Text(f"{effect.name}: " + ", ".join(f"{count(done[word])} {word}" for word in words) + "."))
+    if done["gone"]:
+        out.print(Text(f"  {count(done['gone'])} closed because the report no longer has them."))
+    if not effect.complete:
+        out.print("  Not all of it could be read, so nothing was closed as gone.")
 
 
 def _print_audit(audit: ParsedAudit) -> None:

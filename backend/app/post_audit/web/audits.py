@@ -1,4 +1,4 @@
-"""POST /api/admin/audits: an audit report arrives, and a run starts, once per content.
+"""`/api/admin/audits`: an audit report arrives, and a run starts, once per content; what the last ones did.
 
 curl --data-binary @report.sarif 'http://127.0.0.1:8000/api/admin/audits?name=report.sarif'
 """
@@ -13,13 +13,22 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import ParsedAudit, StoredAudit, parse_stream, store_audit
+from app.post_audit.steps.enhancements import queue
+from app.post_audit.steps.enhancements.importing import (
+    ImportReport,
+    ParsedAudit,
+    StoredAudit,
+    import_audit,
+    parse_stream,
+    store_audit,
+)
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+from app.post_audit.steps.enhancements.queue import Audits
 from app.post_audit.web.context import DatabaseOfRequest
 
-__all__ = ["ReceivedAudit", "router"]
+__all__ = ["PreviewedAudit", "ReceivedAudit", "router"]
 
-router = APIRouter()
+router = APIRouter(prefix="/api/admin/audits", tags=["audits"])
 
 _IN_MEMORY_BYTES = 5_000_000
 
@@ -60,8 +69,29 @@ class ReceivedAudit(BaseModel):
     content_hash: str
 
 
+class PreviewedAudit(BaseModel):
+    """What a report holds, and what importing it would do (`effect`).
+
+    `needs_confirmation` when over half of the open tasks of its scope would close because it no longer reports them:
+    a person has to approve that.
+    """
+
+    name: str
+    format: str
+    source: str
+    target: str
+    complete: bool
+    findings: int
+    different: int
+    needs_review: int
+    errors: list[str]
+    mapping: dict[str, str]
+    effect: ImportReport
+    needs_confirmation: bool
+
+
 @router.post(
-    "/api/admin/audits",
+    "",
     status_code=status.HTTP_201_CREATED,
     responses={
         status.HTTP_200_OK: {"description": "The same content is known already", "model": ReceivedAudit}
@@ -79,6 +109,57 @@ async def receive_audit(  # noqa: PLR0913, PLR0917 - FastAPI reads the parameter
 
     A report that cannot be read is refused whole (422), one above the limit while it still comes in (413).
     """
+    audit = await _parsed(request, name)
+    stored = await run_in_threadpool(store_audit, database, audit, source=source, target=target)
+    start_run = getattr(request.app.state, "start_run", None)
+    if start_run is not None and stored.state == "received":
+        # One run for one audit, however often it is sent: the tick is the audit's own.
+        await run_in_threadpool(start_run, "audit", f"audit:{stored.id}")
+    if stored.is_known:
+        response.status_code = status.HTTP_200_OK
+    return _answer(audit, stored, source, target)
+
+
+@router.post("/preview")
+async def preview_audit(
+    request: Request,
+    database: DatabaseOfRequest,
+    name: Annotated[str, Query(min_length=1, max_length=200)],
+    source: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+    target: Annotated[str | None, Query(max_length=200)] = None,
+) -> PreviewedAudit:
+    """Read a report and tell what importing it would do to the queue; nothing is stored."""
+    audit = await _parsed(request, name)
+    told = await run_in_threadpool(import_audit, database, audit, source=source, target=target, dry_run=True)
+    return PreviewedAudit(
+        name=audit.name,
+        format=audit.format,
+        source=audit.source if source is None else source,
+        target=audit.target if target is None else target,
+        complete=audit.is_complete,
+        findings=len(audit.findings),
+        different=len(audit.different),
+        needs_review=len(audit.needs_review),
+        errors=[f"{error.place}: {error.message}" for error in audit.errors],
+        mapping=audit.mapping,
+        effect=told,
+        needs_confirmation=told.closes_most,
+    )
+
+
+@router.get("")
+def recent_audits(
+    database: DatabaseOfRequest,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    before: Annotated[int | None, Query(ge=1, description="`next` of the page before")] = None,
+    source: Annotated[str | None, Query(max_length=200)] = None,
+) -> Audits:
+    """List audits, the newest first, and what each opened, closed, reopened and left as it was."""
+    return queue.recent_audits(database, limit=limit, before=before, source=source)
+
+
+async def _parsed(request: Request, name: str) -> ParsedAudit:
+    """Read the body, to the disk where it is large, and parse it in a thread."""
     policy = EnhancementsPolicy()
     _check_head(request, policy)
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as body:
@@ -88,19 +169,7 @@ async def receive_audit(  # noqa: PLR0913, PLR0917 - FastAPI reads the parameter
             if size > policy.maximum_bytes:
                 raise _too_large(policy)
             body.write(chunk)
-
-        def parse_and_store() -> tuple[ParsedAudit, StoredAudit]:
-            audit = parse_stream(body, name, policy)
-            return audit, store_audit(database, audit, source=source, target=target, policy=policy)
-
-        audit, stored = await run_in_threadpool(parse_and_store)
-    start_run = getattr(request.app.state, "start_run", None)
-    if start_run is not None and stored.state == "received":
-        # One run for one audit, however often it is sent: the tick is the audit's own.
-        await run_in_threadpool(start_run, "audit", f"audit:{stored.id}")
-    if stored.is_known:
-        response.status_code = status.HTTP_200_OK
-    return _answer(audit, stored, source, target)
+        return await run_in_threadpool(parse_stream, body, name, policy)
 
 
 def _check_head(request: Request, policy: EnhancementsPolicy) -> None:

@@ -4,8 +4,8 @@ It brings the findings of every audit that arrived into the queue of tasks, clos
 scope no longer reports, reopens what came back, and counts what is open and late.
 
 It never reads a file (that is done before, by `importing` and `inbox`), never closes anything outside an audit's own
-scope, never closes more than half of a scope without a person, and never reopens or changes what a person has
-completed, cancelled, accepted or called a false positive. It fixes nothing itself.
+scope, never closes more than half of a scope without a person, and never reopens what a person has cancelled,
+accepted, merged or called a false positive. What was completed and is reported again it reopens. It fixes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def gather(database: Database, policy: EnhancementsPolicy, as_of: datetime) -> E
     answer = database.call(
         "post_audit_read_enhancements",
         as_of=as_of,
-        days_to_fix=dict(policy.days_to_fix),
+        days_to_fix=dict(policy.scoring.days_to_fix),
         audits_limit=policy.audits_per_decision,
         refused_days=policy.refused_days,
     )

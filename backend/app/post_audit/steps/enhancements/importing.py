@@ -6,10 +6,12 @@ over to the database, where the next run of the step takes it up; `import_audit`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Final, TypedDict
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
@@ -40,6 +42,39 @@ __all__ = [
 ]
 
 
+class _Arguments(TypedDict):
+    content_hash: str
+    source: str
+    target: str
+    name: str
+    format: str
+    complete: bool
+    total: int
+    reported: int
+    needs_review: list[dict[str, JSON]]
+    errors: list[dict[str, str]]
+
+
+def _silent(_sent: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+_SUMMED: Final = (
+    "new",
+    "recorded",
+    "unchanged",
+    "changed",
+    "reopened",
+    "closed",
+    "kept",
+    "new_critical",
+    "new_high",
+    "open_and_reported",
+)
+_FIELDS: Final = tuple(field.name for field in fields(Finding))
+_values: Final = attrgetter(*_FIELDS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedAudit:
     """One report, read.
@@ -62,6 +97,18 @@ class ParsedAudit:
     errors: tuple[Note, ...]
     mapping: dict[str, str]
 
+    @property
+    def unclear(self) -> tuple[Finding, ...]:
+        """What is too unclear for the queue, once each: it waits there for a person to confirm or to dismiss it."""
+        if not self.needs_review:
+            return ()
+        certain = {finding.fingerprint for finding in self.different}
+        return tuple(
+            replace(finding, status="pending", disposition="review")
+            for finding in merge(self.needs_review)
+            if finding.fingerprint not in certain
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAudit:
@@ -75,7 +122,12 @@ class StoredAudit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What an import did to the tasks of its scope, or would do. See `facts.Preview` for the counts.
+    """What an import did to the tasks of its scope, or would do.
+
+    `new` are the tasks it made, `recorded` those that the report says are done; `unchanged` are reported as they
+    were, `changed` with another place, severity or count, `reopened` again after they had been closed. `closed` holds
+    what the report says is done and what it no longer reports (`gone`); `kept` are reported although a person put
+    them aside. `open_before` are the tasks of the scope that were open.
 
     `repeated` when the same content has been imported before and nothing else since; `audit_id` is None of a dry run.
     """
@@ -88,10 +140,16 @@ class ImportReport:
     closed: int
     kept: int
     gone: int
+    open_before: int
     new_critical: int
     new_high: int
     repeated: bool
     audit_id: int | None = None
+
+    @property
+    def closes_most(self) -> bool:
+        """Whether over half of the scope's open tasks would be closed as gone."""
+        return self.gone * 2 > self.open_before
 
 
 def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None) -> list[ParsedAudit]:
@@ -167,24 +225,27 @@ def dry_run_document(audits: Sequence[ParsedAudit]) -> dict[str, JSON]:
     }
 
 
-def store_audit(
+def store_audit(  # noqa: PLR0913 - two may replace what the report says, one watches
     database: Database,
     audit: ParsedAudit,
     *,
     source: str | None = None,
     target: str | None = None,
     policy: EnhancementsPolicy | None = None,
+    show: Callable[[int, int], None] = _silent,
 ) -> StoredAudit:
     """Hand an audit over to the database, once per content; the next run of the step takes it up.
 
     `source` and `target` take the place of what the report says of itself. A large one goes in parts; a part that is
-    sent again changes nothing, so an upload that broke off is finished by repeating it.
+    sent again changes nothing, so an upload that broke off is finished by repeating it. `show(sent, total)` is told
+    of each.
     """
-    limits = policy or EnhancementsPolicy()
     arguments = _arguments(audit, source, target)
-    (first, part), *rest = _parts(audit, limits)
+    (first, part), *rest = _parts(audit, policy or EnhancementsPolicy())
+    show(0, arguments["total"])
     stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=first))
     for position, following in () if stored.is_known else rest:
+        show(position, arguments["total"])
         stored = _stored(
             database.call("post_audit_apply_audit", **arguments, findings=following, position=position)
         )
@@ -207,15 +268,7 @@ def import_audit(  # noqa: PLR0913 - two may replace what the report says, three
     """
     arguments = _arguments(audit, source, target)
     if dry_run:
-        answer = database.call(
-            "post_audit_read_import_preview",
-            source=arguments["source"],
-            target=arguments["target"],
-            complete=audit.is_complete,
-            findings=[finding.as_json() for finding in audit.different],
-            content_hash=audit.content_hash,
-        )
-        return parse_facts(ImportReport, answer)
+        return _preview(database, audit, arguments, policy or EnhancementsPolicy())
     *before, (position, last) = _parts(audit, policy or EnhancementsPolicy())
     for start, part in before:
         stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=start))
@@ -227,7 +280,28 @@ def import_audit(  # noqa: PLR0913 - two may replace what the report says, three
     return parse_facts(ImportReport, answer)
 
 
-def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> dict[str, JSON]:
+def _preview(
+    database: Database, audit: ParsedAudit, arguments: _Arguments, policy: EnhancementsPolicy
+) -> ImportReport:
+    """Add up what each part would do; what is gone is what is open and in none of them."""
+    sums: Counter[str] = Counter()
+    answer: Any = None
+    for _, part in _parts(audit, policy):
+        answer = database.call(
+            "post_audit_read_import_preview",
+            source=arguments["source"],
+            target=arguments["target"],
+            complete=False,
+            findings=part,
+            content_hash=audit.content_hash,
+        )
+        sums.update({name: answer[name] for name in _SUMMED})
+    gone = answer["open_before"] - sums["open_and_reported"] if audit.is_complete else 0
+    sums.update(gone=gone, closed=gone)
+    return parse_facts(ImportReport, answer | sums)
+
+
+def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> _Arguments:
     return {
         "content_hash": audit.content_hash,
         "source": audit.source if source is None else source,
@@ -235,7 +309,7 @@ def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> di
         "name": audit.name,
         "format": audit.format,
         "complete": audit.is_complete,
-        "total": len(audit.different),
+        "total": len(audit.different) + len(audit.unclear),
         "reported": len(audit.findings),
         "needs_review": [_listed(finding) for finding in audit.needs_review],
         "errors": [{"place": error.place, "message": error.message} for error in audit.errors],
@@ -245,10 +319,14 @@ def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> di
 def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, list[JSON]]]:
     """Split the findings into calls; at least one, so that an audit without findings is told of too."""
     size = policy.findings_per_call
-    starts = range(0, max(1, len(audit.different)), size)
-    return [
-        (start, [finding.as_json() for finding in audit.different[start : start + size]]) for start in starts
-    ]
+    found = (*audit.different, *audit.unclear)
+    starts = range(0, max(1, len(found)), size)
+    return [(start, [_row(finding) for finding in found[start : start + size]]) for start in starts]
+
+
+def _row(finding: Finding) -> JSON:
+    """A finding under the names of its fields; `dataclasses.asdict` takes ten times as long."""
+    return dict(zip(_FIELDS, _values(finding), strict=True))
 
 
 def _stored(answer: JSON) -> StoredAudit:

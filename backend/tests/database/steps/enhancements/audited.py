@@ -32,8 +32,14 @@ def finding(number: int, *, severity: str = "medium", line: int = 10) -> Finding
     )
 
 
-def audit(findings: Sequence[Finding], *, name: str = "report.sarif", complete: bool = True) -> ParsedAudit:
-    text = repr([f.as_json() for f in findings])
+def audit(
+    findings: Sequence[Finding],
+    *,
+    name: str = "report.sarif",
+    complete: bool = True,
+    unclear: Sequence[Finding] = (),
+) -> ParsedAudit:
+    text = repr([f.as_json() for f in (*findings, *unclear)])
     return ParsedAudit(
         name=name,
         content_hash=sha256(text.encode()).hexdigest(),
@@ -43,7 +49,7 @@ def audit(findings: Sequence[Finding], *, name: str = "report.sarif", complete: 
         is_complete=complete,
         findings=tuple(findings),
         different=tuple(merge(findings)),
-        needs_review=(),
+        needs_review=tuple(unclear),
         errors=(),
         mapping={},
     )

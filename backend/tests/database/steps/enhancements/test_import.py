@@ -78,14 +78,14 @@ def test_what_is_gone_closes_and_what_comes_back_reopens(queue: Queue) -> None:
 @pytest.mark.parametrize(
     ("assignment", "state"),
     [
-        ("status = 'completed'", ("completed", None)),
         ("status = 'cancelled'", ("cancelled", None)),
         ("status = 'cancelled', disposition = 'accepted'", ("cancelled", "accepted")),
         ("status = 'cancelled', disposition = 'false_positive'", ("cancelled", "false_positive")),
+        ("status = 'cancelled', disposition = 'duplicate'", ("cancelled", "duplicate")),
     ],
-    ids=["completed", "cancelled", "accepted", "false positive"],
+    ids=["cancelled", "accepted", "false positive", "duplicate"],
 )
-def test_what_a_person_closed_stays_closed(
+def test_what_a_person_put_aside_stays_there(
     queue: Queue, assignment: str, state: tuple[str, str | None]
 ) -> None:
     queue.bring(MANY)
@@ -95,6 +95,15 @@ def test_what_a_person_closed_stays_closed(
     assert queue.states()["rule-3"] == state
     queue.bring(MANY[50:])
     assert queue.states()["rule-3"] == state
+
+
+def test_what_was_done_and_is_reported_again_is_not_fixed(queue: Queue) -> None:
+    queue.bring(MANY)
+    queue.person("status = 'completed', completed_at = now()", "rule-3")
+    assert counts(queue.bring(MANY)) == (0, 100, 0, 0, 0), "the same report again is no evidence"
+    assert queue.states()["rule-3"] == ("completed", None)
+    assert queue.bring([*MANY, finding(100)]).reopened == 1
+    assert queue.states()["rule-3"] == ("pending", "reopened")
 
 
 def test_an_incomplete_report_closes_nothing(queue: Queue) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -131,3 +134,113 @@ def test_a_place_that_is_none_is_refused(client: Client, after: str) -> None:
     answer = client.call("GET", "/api/admin/tasks/pending", params={"after": after})
     assert answer.status_code == 422
     assert "unchanged" in answer.json()["error"]["cure"]
+
+
+# ---- the queue ----
+
+
+@pytest.fixture
+def filled(queue: Queue) -> Queue:
+    queue.bring(
+        [finding(n, severity=severity) for n, severity in enumerate(["critical", "high", "medium", "low"])]
+    )
+    return queue
+
+
+def first_id(client: Client) -> int:
+    task_id: int = client.call("GET", "/api/admin/tasks/pending").json()["tasks"][0]["id"]
+    return task_id
+
+
+def test_a_task_says_why_it_stands_where_it_stands(client: Client, filled: Queue) -> None:
+    task = client.call("GET", "/api/admin/tasks/pending").json()["tasks"][0]
+    assert (task["score"], task["late"], task["disposition"]) == (100.0, False, None)
+    assert task["reasons"] == ["100: critical (100) x quality (1)."]
+    assert filled.rows("SELECT count(*)::int FROM public.enhancement_tasks") == [(4,)]
+
+
+def test_a_task_is_taken_done_and_opened_again(client: Client, filled: Queue) -> None:
+    claimed = client.call("POST", "/api/admin/tasks/claim", json={"owner": "asha"}).json()["tasks"]
+    task_id = claimed[0]["id"]
+    path = f"/api/admin/tasks/{task_id}"
+    done = client.call(
+        "POST", f"{path}/done", json={"actor": "asha", "note": "fixed", "seen": claimed[0]["version"]}
+    )
+    assert (done.status_code, done.json()["status"], done.json()["note"]) == (200, "completed", "fixed")
+    stale = client.call("POST", f"{path}/reopen", json={"actor": "asha", "seen": claimed[0]["version"]})
+    assert (stale.status_code, stale.json()["error"]["code"]) == (409, "StateMoved")
+    assert client.call("POST", f"{path}/reopen", json={"actor": "asha"}).json()["disposition"] == "reopened"
+    kinds = [event["kind"] for event in client.call("GET", path).json()["events"]]
+    assert kinds == ["reopened", "completed", "claimed", "new"]
+    assert filled.states()["rule-0"] == ("pending", "reopened")
+
+
+def test_a_risk_is_accepted_until_the_end_of_a_day_in_india(client: Client, filled: Queue) -> None:
+    day = (filled.now() + timedelta(days=30)).date()
+    path = f"/api/admin/tasks/{first_id(client)}/accept"
+    answer = client.call("POST", path, json={"actor": "asha", "note": "behind a firewall", "until": str(day)})
+    assert answer.json()["accepted_until"] == f"{day}T18:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/admin/tasks/999/done", {"actor": "asha"}, 404),
+        ("/api/admin/tasks/abc/done", {"actor": "asha"}, 422),
+        ("/api/admin/tasks/1/explode", {"actor": "asha"}, 422),
+        ("/api/admin/tasks/1/done", {}, 422),
+        ("/api/admin/tasks/1/done", {"actor": ""}, 422),
+        ("/api/admin/tasks/1/accept", {"actor": "asha", "note": "x"}, 422),
+        ("/api/admin/tasks/1/accept", {"actor": "asha", "note": "x", "until": "2999-01-01"}, 422),
+        ("/api/admin/tasks/claim", {"owner": "asha", "limit": 1000}, 422),
+        ("/api/admin/tasks/bulk", {"actor": "asha", "action": "done", "ids": []}, 422),
+    ],
+)
+def test_a_wrong_request_changes_nothing(
+    client: Client, filled: Queue, path: str, body: dict[str, Any], status: int
+) -> None:
+    before = filled.rows()
+    answer = client.call("POST", path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+    assert filled.rows() == before
+
+
+def test_several_are_done_each_by_itself(client: Client, filled: Queue) -> None:
+    body = {"actor": "asha", "action": "cancel", "ids": [1, "2", 77], "note": "out of scope"}
+    answer = client.call("POST", "/api/admin/tasks/bulk", json=body).json()
+    assert [task["status"] for task in answer["tasks"]] == ["cancelled", "cancelled"]
+    assert [refused["id"] for refused in answer["refused"]] == ["77"]
+    assert client.call("GET", "/api/admin/tasks", params={"status": "cancelled"}).json()["count"] == 2
+    assert client.call("GET", "/api/admin/tasks", params={"priority": ["low", "medium"]}).json()["count"] == 2
+    assert filled.states()["rule-3"] == ("pending", None)
+
+
+def test_tasks_are_exported(client: Client, filled: Queue) -> None:
+    filled.connection.execute("UPDATE public.enhancement_tasks SET title = '=1+1' WHERE rule = 'rule-0'")
+    answer = client.call("GET", "/api/admin/tasks/export", params={"status": "pending"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert [row["title"] for row in rows] == ["'=1+1", *(f"Rule {n} is broken" for n in (1, 2, 3))]
+    issues = client.call("GET", "/api/admin/tasks/export", params={"format": "github"}).text.splitlines()
+    assert [set(json.loads(issue)) for issue in issues] == [{"title", "body", "labels"}] * 4
+
+
+def test_statistics_and_the_last_audits(client: Client, filled: Queue) -> None:
+    told = client.call("GET", "/api/admin/tasks/statistics", params={"days": 3}).json()
+    assert [row["open"] for row in told["open"]] == [1, 1, 1, 1]
+    assert [day["open_at_end"] for day in told["daily"]] == [0, 0, 4]
+    (audit,) = client.call("GET", "/api/admin/audits").json()["audits"]
+    assert (audit["state"], audit["report"]["new"], audit["source"]) == ("migrated", 4, "Scanner")
+    assert filled.rows("SELECT count(*)::int FROM post_audit.audits") == [(1,)]
+
+
+def test_a_preview_tells_what_would_happen_and_stores_nothing(client: Client, queue: Queue) -> None:
+    answer = client.call("POST", "/api/admin/audits/preview?name=report.json", content=REPORT).json()
+    assert (answer["effect"]["new"], answer["effect"]["new_high"], answer["needs_confirmation"]) == (
+        2,
+        1,
+        False,
+    )
+    assert answer["mapping"] == {"title": "title", "severity": "severity"}
+    assert queue.rows("SELECT count(*)::int FROM post_audit.audits") == [(0,)]

@@ -32,6 +32,8 @@ COUNTS = dict.fromkeys(
         "closed",
         "kept",
         "gone",
+        "open_before",
+        "open_and_reported",
         "new_critical",
         "new_high",
     ),
