@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON
-from app.post_audit.steps.conversions.assess import Assessment, assess
-from app.post_audit.steps.conversions.decide import comparison_numbers, explain, variant_numbers
-from app.post_audit.steps.conversions.evidence import Bets, evidence_path
+from app.post_audit.steps.conversions.assess import assess
+from app.post_audit.steps.conversions.assessment import Assessment
+from app.post_audit.steps.conversions.evidence import evidence_path
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.health import mismatch_log_e
+from app.post_audit.steps.conversions.ledger import bets_of
+from app.post_audit.steps.conversions.numbers import comparison_numbers, variant_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.wording import explain
 
 __all__ = [
     "UNITS_A_LOOK",
@@ -156,14 +159,6 @@ def read_units(  # noqa: PLR0913 - one for each column and way of ordering
     )
 
 
-def _bets(policy: ConversionsPolicy) -> Bets:
-    return Bets(
-        log_ratio_deviation=policy.log_ratio_deviation,
-        prior_rate=policy.prior_rate,
-        prior_units=policy.prior_units,
-    )
-
-
 def proven_path(units: _Ints, converted: _Ints, policy: ConversionsPolicy) -> _Ints:
     """Say which arm is proved better than all others after each block; -1 where none is.
 
@@ -173,7 +168,7 @@ def proven_path(units: _Ints, converted: _Ints, policy: ConversionsPolicy) -> _I
     runs, arms, blocks = converted.shape
     needed = math.log((arms - 1) / policy.alpha)
     beaten = np.zeros((runs, arms, blocks), dtype=np.int64)
-    bets = _bets(policy)
+    bets = bets_of(policy)
     for first, second in combinations(range(arms), 2):
         path = evidence_path(
             units[:, first], converted[:, first], units[:, second], converted[:, second], bets

@@ -17,7 +17,6 @@ What that asks of the caller: a block's sizes must not hang on its outcomes, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
@@ -27,15 +26,14 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Bets",
+    "Capital",
     "Comparison",
     "Floats",
     "Path",
     "compare",
-    "difference_interval",
     "evidence_path",
-    "lead_log_e",
-    "rate_interval",
-    "ratio_interval",
+    "log_mean_exp",
+    "quantiles",
 ]
 
 Floats = NDArray[np.float64]
@@ -44,19 +42,6 @@ Floats = NDArray[np.float64]
 # zero, where large samples need them: 50 a side lie 0.005 apart there, the resolution of about 300,000
 # conversions.
 _BETS_A_SIDE: Final = 50
-
-# Bets on one side, where only that side matters.
-_LEAD_BETS: Final = 25
-
-# Log odds ratios from a half percent to a factor of 55 on each side: dense enough that the loss against the best of
-# them stays below half a unit of log e at every sample size.
-_TILTS: Final = 32
-
-# Halvings of an interval: to 10 digits.
-_HALVINGS: Final = 36
-
-# No log rate ratio lies beyond: e^25 is more than any number of suppliers.
-_FARTHEST: Final = 25.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +79,14 @@ class Comparison:
     favours: int
 
 
-def _log_mean_exp(logarithms: Floats) -> Floats:
+def log_mean_exp(logarithms: Floats) -> Floats:
     """Take the log of the mean of exponentials over the first axis, without overflow."""
     peak = logarithms.max(axis=0)
     mean: Floats = peak + np.log(np.exp(logarithms - peak).mean(axis=0))
     return mean
 
 
-def _quantiles(deviation: float) -> Floats:
+def quantiles(deviation: float) -> Floats:
     """Give the bets on one side: evenly weighted quantiles of the upper half of a normal around 0."""
     normal = NormalDist(0.0, deviation)
     return np.array([normal.inv_cdf(0.5 + (bet + 0.5) / (2 * _BETS_A_SIDE)) for bet in range(_BETS_A_SIDE)])
@@ -111,6 +96,36 @@ def _before(counts: Floats) -> Floats:
     """Total the last axis up to each block leaving out the block itself."""
     totals: Floats = np.cumsum(counts, axis=-1) - counts
     return totals
+
+
+def _gains(  # noqa: PLR0913, PLR0917 - the four series, their base and the bets
+    n_first: Floats, k_first: Floats, n_second: Floats, k_second: Floats, base: Floats, bets: Bets
+) -> tuple[Floats, Floats]:
+    """Give what each block adds to the log capital of each bet: on the first arm, and on the second.
+
+    Every block has both arms. The bets are the first axis of the answers.
+    """
+    share_first = n_first / (n_first + n_second)
+    share_second = 1.0 - share_first
+    lift = np.exp(quantiles(bets.log_ratio_deviation) / 2).reshape((-1,) + (1,) * base.ndim)
+    # A bet never goes further than halfway from the base rate to certainty, so that every logarithm exists.
+    ceiling = (1.0 + base) / 2
+
+    def gained(up: Floats, down: Floats) -> Floats:
+        """Log capital that bets gain whose rates stand `up` to `down` around `base`."""
+        scale = base / (share_first * up + share_second * down)
+        first = np.minimum(scale * up, ceiling)
+        second = np.minimum(scale * down, ceiling)
+        null = share_first * first + share_second * second
+        of_blocks: Floats = (
+            k_first * np.log(first / null)
+            + (n_first - k_first) * np.log((1 - first) / (1 - null))
+            + k_second * np.log(second / null)
+            + (n_second - k_second) * np.log((1 - second) / (1 - null))
+        )
+        return of_blocks
+
+    return gained(lift, 1 / lift), gained(1 / lift, lift)
 
 
 def evidence_path(
@@ -130,37 +145,73 @@ def evidence_path(
         for counts in (units_first, converted_first, units_second, converted_second)
     )
     usable = (n_first > 0) & (n_second > 0)
-    n_first, k_first, n_second, k_second = (
-        np.where(usable, counts, 0.0) for counts in (n_first, k_first, n_second, k_second)
-    )
-    units = n_first + n_second
+    # Where nothing is compared, one unit of each arm without a conversion keeps the logarithms finite.
+    n_first, n_second = np.where(usable, n_first, 1.0), np.where(usable, n_second, 1.0)
+    k_first, k_second = np.where(usable, k_first, 0.0), np.where(usable, k_second, 0.0)
     base = (bets.prior_rate * bets.prior_units + _before(k_first + k_second)) / (
-        bets.prior_units + _before(units)
+        bets.prior_units + _before(np.where(usable, n_first + n_second, 0.0))
     )
-    share_first = n_first / np.maximum(units, 1.0)
-    share_second = np.where(usable, 1.0 - share_first, 1.0)
-
-    lift = np.exp(_quantiles(bets.log_ratio_deviation) / 2).reshape((-1,) + (1,) * base.ndim)
-    # A bet never goes further than halfway from the base rate to certainty, so that every logarithm exists.
-    ceiling = (1.0 + base) / 2
-
-    def capital(up: Floats, down: Floats) -> Floats:
-        """Log capital after each block of the bets that the rates stand `up` to `down` around `base`."""
-        scale = base / (share_first * up + share_second * down)
-        first = np.minimum(scale * up, ceiling)
-        second = np.minimum(scale * down, ceiling)
-        null = share_first * first + share_second * second
-        gained = (
-            k_first * np.log(first / null)
-            + (n_first - k_first) * np.log((1 - first) / (1 - null))
-            + k_second * np.log(second / null)
-            + (n_second - k_second) * np.log((1 - second) / (1 - null))
-        )
-        return _log_mean_exp(np.cumsum(np.where(usable, gained, 0.0), axis=-1))
-
-    for_first = capital(lift, 1 / lift)
-    for_second = capital(1 / lift, lift)
+    for_first, for_second = (
+        log_mean_exp(np.cumsum(np.where(usable, gained, 0.0), axis=-1))
+        for gained in _gains(n_first, k_first, n_second, k_second, base, bets)
+    )
     return Path(log_e=np.logaddexp(for_first, for_second) - math.log(2), lean=for_first - for_second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capital:
+    """Everything that the evidence of a pair of arms has to remember of past blocks.
+
+    The units and conversions that the base rate stands on, and the log capital of the bets on the first arm
+    and on the second (shape (2, bets)).
+    """
+
+    units: float
+    converted: float
+    logs: Floats
+
+    @classmethod
+    def empty(cls) -> Capital:
+        """Begin before the first block."""
+        return cls(units=0.0, converted=0.0, logs=np.zeros((2, _BETS_A_SIDE)))
+
+    def after(
+        self,
+        bets: Bets,
+        units_first: ArrayLike,
+        converted_first: ArrayLike,
+        units_second: ArrayLike,
+        converted_second: ArrayLike,
+    ) -> Capital:
+        """Go on with more blocks (blocks,); those in which an arm is empty change nothing."""
+        n_first, k_first, n_second, k_second = (
+            np.asarray(counts, dtype=np.float64)
+            for counts in (units_first, converted_first, units_second, converted_second)
+        )
+        usable = (n_first > 0) & (n_second > 0)
+        if not usable.any():
+            return self
+        # Left out, not only set to zero, so that the last bit does not hang on them either.
+        n_first, k_first, n_second, k_second = (
+            counts[usable] for counts in (n_first, k_first, n_second, k_second)
+        )
+        base = (bets.prior_rate * bets.prior_units + self.converted + _before(k_first + k_second)) / (
+            bets.prior_units + self.units + _before(n_first + n_second)
+        )
+        gained = _gains(n_first, k_first, n_second, k_second, base, bets)
+        return Capital(
+            units=self.units + float((n_first + n_second).sum()),
+            converted=self.converted + float((k_first + k_second).sum()),
+            logs=self.logs + np.stack([of_side.sum(axis=-1) for of_side in gained]),
+        )
+
+    def comparison(self) -> Comparison:
+        """Weigh what the bets have come to."""
+        if self.units == 0:
+            return Comparison(log_e=0.0, favours=0)
+        for_first, for_second = (float(log_mean_exp(of_side)) for of_side in self.logs)
+        log_e = float(np.logaddexp(for_first, for_second)) - math.log(2)
+        return Comparison(log_e=log_e, favours=int(np.sign(for_first - for_second)))
 
 
 def compare(
@@ -171,156 +222,5 @@ def compare(
     bets: Bets,
 ) -> Comparison:
     """Weigh the evidence after the last block of two series of counts (blocks,); none without blocks."""
-    first, second = np.asarray(units_first), np.asarray(units_second)
-    usable = (first > 0) & (second > 0)
-    if not usable.any():
-        return Comparison(log_e=0.0, favours=0)
-    # Left out, not only set to zero, so that the last bit does not hang on them either.
-    path = evidence_path(
-        first[usable],
-        np.asarray(converted_first)[usable],
-        second[usable],
-        np.asarray(converted_second)[usable],
-        bets,
-    )
-    return Comparison(log_e=float(path.log_e[-1]), favours=int(np.sign(path.lean[-1])))
-
-
-def _coin(
-    units_first: ArrayLike, converted_first: ArrayLike, units_second: ArrayLike, converted_second: ArrayLike
-) -> tuple[Floats, Floats, Floats, float]:
-    """Keep the blocks that compare something: their sizes, their conversions, and those of the first arm."""
-    n_first, k_first, n_second, k_second = (
-        np.asarray(counts, dtype=np.float64)
-        for counts in (units_first, converted_first, units_second, converted_second)
-    )
-    usable = (n_first > 0) & (n_second > 0) & (k_first + k_second > 0)
-    return (
-        n_first[usable],
-        n_second[usable],
-        (k_first + k_second)[usable],
-        float(k_first[usable].sum()),
-    )
-
-
-def _coin_likelihood(
-    log_ratio: Floats, n_first: Floats, n_second: Floats, converted: Floats, for_first: float
-) -> Floats:
-    """Log likelihood, up to a constant, of whose conversions they were, for each log rate ratio given."""
-    sizes = np.exp(log_ratio)[:, None] * n_first + n_second
-    likelihood: Floats = log_ratio * for_first - np.log(sizes) @ converted
-    return likelihood
-
-
-def lead_log_e(
-    units_first: ArrayLike,
-    converted_first: ArrayLike,
-    units_second: ArrayLike,
-    converted_second: ArrayLike,
-    expected: NormalDist,
-) -> float:
-    """Weigh the one-sided evidence that the first arm's rate is the greater one; log e-value.
-
-    The "conversion coin": given that somebody converted, it was one of the first arm with probability
-    n1 r / (n1 r + n2), where r is the rate ratio. A bet on r > 1 multiplies its capital by the likelihood
-    ratio of each conversion against r = 1. For Bernoulli outcomes the mean of that is at most 1 wherever the
-    first arm's average rate is not the greater one, whatever the rates are and however they drift, because
-    log(1 + x) <= x. `expected` is what log r is bet to be; bets at or below 0 are not laid.
-    """
-    n_first, n_second, converted, for_first = _coin(
-        units_first, converted_first, units_second, converted_second
-    )
-    floor = expected.cdf(0.0)
-    places = (np.arange(_LEAD_BETS) + 0.5) / _LEAD_BETS
-    bets = np.array([expected.inv_cdf(floor + place * (1 - floor)) for place in places])
-    against = _coin_likelihood(np.zeros(1), n_first, n_second, converted, for_first)
-    return float(_log_mean_exp(_coin_likelihood(bets, n_first, n_second, converted, for_first) - against))
-
-
-def ratio_interval(  # noqa: PLR0913, PLR0917 - the four series of `compare`
-    units_first: ArrayLike,
-    converted_first: ArrayLike,
-    units_second: ArrayLike,
-    converted_second: ArrayLike,
-    bets: Bets,
-    alpha: float,
-) -> tuple[float, float]:
-    """Say where the ratio of two rates (first by second) may lie, at every look at once.
-
-    The coin of `lead_log_e`, inverted: a ratio stays inside while the data are less than 1/alpha times as
-    likely under the normal mixture of ratios. Only arms of one block are compared, so drifting rates and
-    changed allocations do no harm. The upper end is infinite where the second arm has no conversion.
-    """
-    n_first, n_second, converted, for_first = _coin(
-        units_first, converted_first, units_second, converted_second
-    )
-    total = float(converted.sum())
-    if total == 0:
-        return 0.0, math.inf
-    mixed = _quantiles(bets.log_ratio_deviation)
-    mixture = _log_mean_exp(
-        _coin_likelihood(np.concatenate([mixed, -mixed]), n_first, n_second, converted, for_first)
-    )
-    limit = float(mixture) + math.log(alpha)
-
-    def share(log_ratio: float) -> float:
-        weighted = math.exp(log_ratio) * n_first
-        return float((weighted / (weighted + n_second)) @ converted)
-
-    def excluded(log_ratio: float) -> bool:
-        point = np.array([log_ratio])
-        return float(_coin_likelihood(point, n_first, n_second, converted, for_first)[0]) <= limit
-
-    # The likelihood is concave in the log ratio; its peak is where the coin's expected share is the seen one.
-    peak = _halve(-_FARTHEST, _FARTHEST, lambda point: share(point) < for_first)
-    low = 0.0 if for_first == 0 else math.exp(_halve(-_FARTHEST, peak, excluded))
-    high = math.inf if for_first == total else math.exp(_halve(_FARTHEST, peak, excluded))
-    return low, high
-
-
-def difference_interval(ratio: tuple[float, float], second_rate: tuple[float, float]) -> tuple[float, float]:
-    """Say where the difference of two rates (first less second) may lie.
-
-    It is p (r - 1); with `ratio` and `second_rate` each holding at alpha/2, this holds at alpha. Where the
-    ratio changes over time, read both as averages.
-    """
-    (least, greatest), (low_rate, high_rate) = ratio, second_rate
-    low = (least - 1) * (low_rate if least > 1 else high_rate)
-    high = (greatest - 1) * (high_rate if greatest > 1 else low_rate) if math.isfinite(greatest) else 1.0
-    return max(low, -1.0), min(high, 1.0)
-
-
-def rate_interval(converted: int, units: int, alpha: float) -> tuple[float, float]:
-    """Say where a rate may lie: the true one is inside at every look at once, with probability 1 - alpha.
-
-    For each of a fixed grid of log odds ratios b, exp(b k - n log(1 + p (e^b - 1))) is at most 1 on average
-    where p is the mean of the units' rates: the logarithm is concave in p, so drift only lowers it. So this
-    holds for the running mean of a rate that drifts (the sub-Bernoulli bound of S. Howard, A. Ramdas et al.,
-    "Time-uniform Chernoff bounds via nonnegative supermartingales", Probability Surveys 17, 2020).
-    """
-    if units == 0:
-        return 0.0, 1.0
-    observed = converted / units
-    limit = math.log(2 / alpha)
-    tilts = np.geomspace(0.005, 4.0, _TILTS)
-
-    def excluded(signed: Floats) -> Callable[[float], bool]:
-        growth = np.expm1(signed)
-        return lambda rate: (
-            float(_log_mean_exp(signed * converted - units * np.log1p(rate * growth))) >= limit
-        )
-
-    low = 0.0 if converted == 0 else _halve(0.0, observed, excluded(tilts))
-    high = 1.0 if converted == units else _halve(1.0, observed, excluded(-tilts))
-    return low, high
-
-
-def _halve(outside: float, inside: float, excluded: Callable[[float], bool]) -> float:
-    """Find the edge between what is excluded and what is not, from the outside."""
-    for _ in range(_HALVINGS):
-        middle = (outside + inside) / 2
-        if excluded(middle):
-            outside = middle
-        else:
-            inside = middle
-    return outside
+    series = (units_first, converted_first, units_second, converted_second)
+    return Capital.empty().after(bets, *series).comparison()

@@ -67,7 +67,9 @@ class Experiment:
     `exposed_to_several` suppliers got more than one variant. `claim_hours` is, by variant, how many hours
     after the invite 99 % of all its verified claims had come, those after the window too. Evidence starts with
     the epoch `judged_from_epoch`: after a winner was reverted, what spoke for it before is over.
-    `own_window_hours` is the window the experiment itself sets, None where the policy's counts.
+    `own_window_hours` is the window the experiment itself sets, None where the policy's counts. `blocks` begin with
+    `remembered_until`; `memory` holds what is remembered of those before (`ledger`), None where all are told.
+    `revision` grows when any of them changes.
     """
 
     id: int | str
@@ -89,6 +91,9 @@ class Experiment:
     claim_hours: Mapping[str, float] = field(default_factory=dict)
     judged_from_epoch: int = 1
     own_window_hours: int | None = None
+    revision: int = 0
+    memory: object = None
+    remembered_until: AwareDatetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse two variants of one name: their counts could not be told apart."""

@@ -12,27 +12,30 @@ from datetime import timedelta
 from statistics import NormalDist
 from typing import Final
 
-from app.post_audit.steps.conversions.evidence import lead_log_e
+from app.post_audit.steps.conversions.coin import lead_log_e
 from app.post_audit.steps.conversions.facts import Block, Counts
 
-__all__ = ["decay_log_e", "harm_log_e", "mismatch_log_e"]
+__all__ = ["HARMS", "HARM_EXPECTED", "WEEK", "decay_log_e", "harm_log_e", "mismatch_log_e", "weigh_weeks"]
+
+HARMS: Final = {"opt_outs": "opt-outs", "failed": "failed sends"}
+"""What a message may do harm by, and how it is called."""
 
 _NONE: Final = Counts(units=0, converted=0)
 
 _TILT: Final = 0.04
 """The relative change of one arm's share that is bet on: 52 for 50 %, the least that does harm."""
 
-_TILTED: Final = 0.8
+_TILTED: Final = 0.9
 """What of the capital lies on such changes; the rest lies on a Dirichlet mixture of all shares."""
 
 _CONCENTRATION: Final = 50.0
 _LEAST_SHARE: Final = 1e-4
 """A variant that should get nobody may still get one in ten thousand, late ones of a former allocation."""
 
-_HARM: Final = NormalDist(math.log(2), 0.3)
+HARM_EXPECTED: Final = NormalDist(math.log(2), 0.3)
 """What a harmful message is bet to do: twice the opt-outs, give or take a third."""
 
-_WEEK: Final = timedelta(days=7)
+WEEK: Final = timedelta(days=7)
 
 
 def _mean(parts: Sequence[tuple[float, float]]) -> float:
@@ -104,7 +107,7 @@ def harm_log_e(blocks: Sequence[Block], variant: str, variants: Sequence[str], w
     """
     units, events = _columns(blocks, variant, what)
     other_units, other_events = _rest(blocks, variant, variants, what)
-    return lead_log_e(units, events, other_units, other_events, _HARM)
+    return lead_log_e(units, events, other_units, other_events, HARM_EXPECTED)
 
 
 def decay_log_e(blocks: Sequence[Block], winner: str, variants: Sequence[str], deviation: float) -> float:
@@ -118,12 +121,17 @@ def decay_log_e(blocks: Sequence[Block], winner: str, variants: Sequence[str], d
         return 0.0
     expected = NormalDist(0.0, deviation)
     first, last = blocks[0].hour, blocks[-1].hour
-    parts: list[tuple[float, float]] = []
-    for week in range((last - first) // _WEEK + 1):
-        since = [block for block in blocks if block.hour >= first + week * _WEEK]
+    weeks: list[float] = []
+    for week in range((last - first) // WEEK + 1):
+        since = [block for block in blocks if block.hour >= first + week * WEEK]
         units, converted = _columns(since, winner, "converted")
         other_units, other_converted = _rest(since, winner, variants, "converted")
-        weight = 1 / ((week + 1) * (week + 2))
-        parts.append((weight, lead_log_e(other_units, other_converted, units, converted, expected)))
+        weeks.append(lead_log_e(other_units, other_converted, units, converted, expected))
+    return weigh_weeks(weeks)
+
+
+def weigh_weeks(logs: Sequence[float]) -> float:
+    """Put the capital together that begins to bet with each week: 1/(j (j + 1)) of it with week j."""
+    parts = [(1 / ((week + 1) * (week + 2)), log_e) for week, log_e in enumerate(logs)]
     unspent = 1 - sum(weight for weight, _ in parts)
     return _mean([*parts, (unspent, 0.0)])

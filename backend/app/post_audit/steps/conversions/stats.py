@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from app.post_audit.errors import NotFound
 from app.post_audit.ports import JSON
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.decide import comparison_numbers, e_value, explain, variant_numbers
 from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Counts, Experiment, Facts
+from app.post_audit.steps.conversions.numbers import comparison_numbers, e_value, variant_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.wording import explain
 
 __all__ = ["stats"]
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.post_audit.steps.conversions.assess import Assessment, Status, assess
+from app.post_audit.steps.conversions.assess import assess
+from app.post_audit.steps.conversions.assessment import Assessment, Status
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Hold
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 

@@ -10,7 +10,7 @@ import pytest
 from app.post_audit.errors import UnexpectedAnswer
 from app.post_audit.ports import JSON
 from app.post_audit.step import Outcome
-from app.post_audit.steps.conversions import STEP, gather
+from app.post_audit.steps.conversions import STEP, gather, gather_history
 from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
@@ -22,10 +22,14 @@ class Answering:
     """A database that answers everything alike and remembers what it was asked."""
 
     answer: JSON
+    refreshes: int = 1
     asked: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def call(self, function: str, **arguments: object) -> JSON:
         self.asked.append((function, arguments))
+        if function == "post_audit_maintain_conversions":
+            self.refreshes -= 1
+            return {"complete": self.refreshes <= 0, "noted": True, "counted": 4_000}
         return self.answer
 
     def describe(self) -> str:
@@ -39,7 +43,22 @@ def test_it_reads_with_the_window_of_the_policy() -> None:
     database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []})
     facts = gather(database, ConversionsPolicy(attribution_window_hours=48), AS_OF)
     assert facts == Facts(as_of=AS_OF, experiments=(), holds=())
-    assert database.asked == [("post_audit_read_conversions", {"as_of": AS_OF, "default_window_hours": 48})]
+    assert database.asked == [
+        ("post_audit_maintain_conversions", {"default_window_hours": 48}),
+        (
+            "post_audit_read_conversions",
+            {"as_of": AS_OF, "default_window_hours": 48, "remembered": True},
+        ),
+    ]
+
+
+def test_it_refreshes_until_everything_is_counted() -> None:
+    database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []}, refreshes=3)
+    gather_history(database, ConversionsPolicy(), AS_OF)
+    assert [function for function, _ in database.asked] == [
+        *["post_audit_maintain_conversions"] * 3,
+        "post_audit_read_conversions",
+    ]
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:

@@ -151,7 +151,7 @@ def test_a_switch_tells_n8n_the_whole_state_and_undo_the_former_one(
         "active_variant": "variant_a",
         "message": "Claim your credit.",
         "allocation_basis_points": {"variant_a": 5_000, "variant_b": 5_000},
-        "allocation_epoch": 1,
+        "allocation_epoch": 3,
     }
     assert (alert.channel, told.channel) == (Channel.TELEGRAM, Channel.TELEGRAM)
     text = str(alert.payload["text"])

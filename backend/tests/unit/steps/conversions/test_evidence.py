@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -11,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.post_audit.steps.conversions.evidence import (
-    Bets,
-    compare,
-    difference_interval,
-    evidence_path,
-    lead_log_e,
-    rate_interval,
-    ratio_interval,
-)
+from app.post_audit.steps.conversions.evidence import Bets, Capital, compare, evidence_path
 
 BETS = Bets(log_ratio_deviation=0.2, prior_rate=0.04, prior_units=50)
 ALPHA = 0.05
@@ -162,84 +153,13 @@ def test_it_favours_the_arm_that_is_better_within_the_blocks() -> None:
     assert found.log_e > math.log(20)
 
 
-def test_the_interval_of_a_rate_holds_at_every_look_at_once() -> None:
-    random = np.random.default_rng(11)
-    missed = 0
-    for _ in range(200):
-        converted = np.cumsum(random.binomial(300, 0.04, 10))
-        looks = (rate_interval(int(k), 300 * (place + 1), ALPHA) for place, k in enumerate(converted))
-        missed += any(not low <= 0.04 <= high for low, high in looks)
-    assert missed / 200 <= ALPHA
-
-
-@given(arm())
-def test_the_interval_holds_the_observed_rate(counts: tuple[int, int]) -> None:
-    units, converted = counts
-    low, high = rate_interval(converted, units, ALPHA)
-    assert 0.0 <= low <= high <= 1.0
-    if units:
-        assert low <= converted / units <= high
-
-
-def test_the_interval_narrows_with_data() -> None:
-    assert rate_interval(0, 0, ALPHA) == (0.0, 1.0)
-    low, high = rate_interval(301, 5_999, ALPHA)
-    assert (low, high) == pytest.approx((0.0411, 0.0603), abs=1e-4)
-    lower, higher = rate_interval(3_010, 59_990, ALPHA)
-    assert low < lower < 0.0502 < higher < high
-
-
-def test_ratio_and_difference_hold_at_every_look_while_rates_drift() -> None:
-    random = np.random.default_rng(17)
-    blocks, runs, missed = 30, 150, 0
-    rate = np.linspace(0.05, 0.03, blocks)
-    first_units = np.linspace(1_000, 200, blocks).astype(int)
-    second_units = 2_000 - first_units
-    for _ in range(runs):
-        first, second = random.binomial(first_units, rate), random.binomial(second_units, 1.1 * rate)
-        looks = (
-            ratio_interval(first_units[:look], first[:look], second_units[:look], second[:look], BETS, ALPHA)
-            for look in range(3, blocks, 3)
-        )
-        missed += any(not low <= 1 / 1.1 <= high for low, high in looks)
-    assert missed / runs <= ALPHA
-
-
-def test_the_ends_of_a_ratio_are_open_without_conversions() -> None:
-    assert ratio_interval([100], [0], [100], [0], BETS, ALPHA) == (0.0, math.inf)
-    low, high = ratio_interval([100], [0], [100], [9], BETS, ALPHA)
-    assert low == 0.0
-    assert math.isfinite(high)
-    low, high = ratio_interval([100], [9], [100], [0], BETS, ALPHA)
-    assert low > 0
-    assert high == math.inf
-
-
-@pytest.mark.parametrize(
-    ("ratio", "rate", "difference"),
-    [
-        ((1.1, 1.5), (0.04, 0.06), (0.004, 0.03)),
-        ((0.5, 0.9), (0.04, 0.06), (-0.03, -0.004)),
-        ((0.9, 1.1), (0.04, 0.06), (-0.006, 0.006)),
-        ((0.5, math.inf), (0.0, 0.06), (-0.03, 1.0)),
-    ],
-)
-def test_a_difference_is_the_rate_times_the_ratio_less_one(
-    ratio: tuple[float, float], rate: tuple[float, float], difference: tuple[float, float]
-) -> None:
-    assert difference_interval(ratio, rate) == pytest.approx(difference)
-
-
-@given(st.integers(1, 12), st.integers(1, 12), st.floats(0.001, 0.999))
-def test_a_lead_does_not_grow_on_average_when_the_arms_are_equal(
-    first_units: int, second_units: int, true_rate: float
-) -> None:
-    mean = 0.0
-    for first in range(first_units + 1):
-        for second in range(second_units + 1):
-            chance = float(math.comb(first_units, first) * math.comb(second_units, second))
-            converted = first + second
-            chance *= true_rate**converted * (1 - true_rate) ** (first_units + second_units - converted)
-            found = lead_log_e([first_units], [first], [second_units], [second], NormalDist(0.5, 0.4))
-            mean += chance * math.exp(found)
-    assert mean <= 1 + 1e-9
+@given(series(), st.integers(0, 12))
+def test_going_on_is_the_same_as_all_at_once(blocks: list[Block], cut: int) -> None:
+    whole = compare(*columns(blocks), BETS)
+    begun = Capital.empty().after(BETS, *columns(blocks[:cut]))
+    parts = begun.after(BETS, *columns(blocks[cut:])).comparison()
+    assert parts.favours == whole.favours
+    assert parts.log_e == pytest.approx(whole.log_e, rel=1e-9, abs=1e-6)
+    if blocks:
+        path = evidence_path(*([column] for column in columns(blocks)), BETS)
+        assert float(path.log_e[0, -1]) == pytest.approx(whole.log_e, rel=1e-9, abs=1e-6)

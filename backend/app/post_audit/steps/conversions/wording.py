@@ -1,0 +1,364 @@
+"""The sentences behind a status: kinds of reasons as constants, and what fills their gaps."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Final
+
+from app.post_audit.formats import count, ist, percent, ratio_in_words
+from app.post_audit.step import Reason, ReasonCode
+from app.post_audit.steps.conversions.assessment import (
+    TELLABLE_DAYS,
+    Assessment,
+    Breach,
+    Obstacle,
+    Status,
+    VariantResult,
+)
+from app.post_audit.steps.conversions.health import HARMS
+from app.post_audit.steps.conversions.numbers import e_value, finite
+from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.safety import least_hours
+
+__all__ = ["NO_EXPERIMENT", "explain"]
+
+NO_EXPERIMENT: Final = ReasonCode(
+    "conversions.no_experiment", "No experiment with invite messages is running."
+)
+NO_INVITES: Final = ReasonCode(
+    "conversions.no_invites",
+    "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
+)
+NOTHING_TO_COMPARE: Final = ReasonCode(
+    "conversions.nothing_to_compare",
+    "{experiment}: messages to choose from: {variants}; a comparison needs 2.",
+)
+TOO_FEW: Final = ReasonCode(
+    "conversions.too_few",
+    "{experiment}: {variant} has {units} of the {needed} suppliers it needs whose {window_hours}\u00a0h"
+    " to claim are over; {immature} more are too young to count.",
+)
+RATES: Final = ReasonCode(
+    "conversions.rates",
+    "{experiment}: {leader} brings {leader_rate} ({leader_converted} of {leader_units}),"
+    " {rival} {rival_rate} ({rival_converted} of {rival_units}).",
+)
+NO_EVIDENCE: Final = ReasonCode(
+    "conversions.no_evidence", "That is no evidence either way yet; the rule asks for {needed}."
+)
+EVIDENCE: Final = ReasonCode(
+    "conversions.evidence",
+    "If {group} were equal, a lead this strong would appear at most {odds}; the rule asks for {needed}.",
+)
+SHARES: Final = ReasonCode(
+    "conversions.shares",
+    "{winner} gets {share} of the invites; {holdout} stay with the rest, so that a winner that wears out is"
+    " noticed.",
+)
+ALREADY: Final = ReasonCode(
+    "conversions.already", "{experiment}: {winner} is the recorded winner and already the active message."
+)
+HELD: Final = ReasonCode(
+    "conversions.held",
+    "{experiment}: the switch to {winner} was taken back or declined and rests until {until}; another winner"
+    " lifts that.",
+)
+DISAGREE: Final = ReasonCode(
+    "conversions.disagree",
+    "{experiment}: within the same hours {proven} is better, yet its total of {proven_rate} is not above the"
+    " {other_rate} of {other}; a person has to look.",
+)
+MISMATCH: Final = ReasonCode(
+    "conversions.mismatch",
+    "{experiment}: {variant} got {units} suppliers where {expected} were due; shares that are kept would stray"
+    " so far at most {odds}.",
+)
+EXPOSED: Final = ReasonCode(
+    "conversions.exposed",
+    "{experiment}: {exposed} of {total} suppliers got several messages; the rule allows {limit} of them.",
+)
+STALE: Final = ReasonCode(
+    "conversions.stale",
+    "{experiment}: nobody new was invited since {last}; after {hours}\u00a0h without, nothing is switched.",
+)
+WINDOW: Final = ReasonCode(
+    "conversions.window",
+    "{experiment}: 99\u00a0% of the claims for {variant} have come only after {slowest}\u00a0h; the window of"
+    " {window}\u00a0h grows to {wider}\u00a0h and all is counted anew.",
+)
+HARM: Final = ReasonCode(
+    "conversions.harm",
+    "{experiment}: {what} for {variant} are {rate}, {others} for the rest; were they equal, so many would appear"
+    " at most {odds}.",
+)
+WORN: Final = ReasonCode(
+    "conversions.worn",
+    "{experiment}: since the switch {winner} brings {rate} ({converted} of {units}), {other} in the holdout"
+    " {other_rate} ({other_converted} of {other_units}).",
+)
+ALIKE: Final = ReasonCode(
+    "conversions.alike",
+    "{experiment}: the messages differ by less than {smallest}, the least that matters; {kept} is kept.",
+)
+TOO_SOON: Final = ReasonCode(
+    "conversions.too_soon",
+    "{experiment} runs since {started}; nothing is switched within the first {hours}\u00a0h.",
+)
+DAYS_LEFT: Final = ReasonCode(
+    "conversions.days_left", "At these rates the evidence is enough in about {days} days."
+)
+GAINED: Final = ReasonCode(
+    "conversions.gained", "Uneven shares brought {number} conversions {more_or_less} than even ones."
+)
+
+_ALL: Final = 10_000
+"""All invites, in basis points."""
+
+_TWO: Final = 2
+"""A comparison takes two variants."""
+
+
+def _say(code: ReasonCode, **numbers: float | str) -> Reason:
+    """Fill the gaps as people read them: counts grouped, fractions as percent. Keep the bare numbers."""
+
+    def shown(number: float | str) -> str:
+        if isinstance(number, str):
+            return number
+        return count(number) if isinstance(number, int) else percent(number, 2)
+
+    text = code.sentence.format(**{name: shown(number) for name, number in numbers.items()})
+    return Reason(code=code.code, text=text, numbers=numbers)
+
+
+def _share(basis_points: int) -> str:
+    """Write a share of the invites: `95 %`, `97.25 %`."""
+    return percent(basis_points / _ALL, 2 if basis_points % 100 else 0)
+
+
+def _too_few(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
+    """Name the variant that has the longest way to go."""
+    behind = min(assessment.results, key=lambda result: (result.units, result.variant.id))
+    return _say(
+        TOO_FEW,
+        experiment=assessment.experiment.name,
+        variant=behind.variant.label,
+        units=behind.units,
+        needed=policy.minimum_units,
+        window_hours=assessment.experiment.attribution_window_hours,
+        immature=behind.immature,
+    )
+
+
+def _rates(assessment: Assessment, leader: VariantResult, rival: VariantResult) -> Reason:
+    """Say the two numbers."""
+    return _say(
+        RATES,
+        experiment=assessment.experiment.name,
+        leader=leader.variant.label,
+        leader_rate=leader.converted / leader.units,
+        leader_converted=leader.converted,
+        leader_units=leader.units,
+        rival=rival.variant.label,
+        rival_rate=rival.converted / rival.units,
+        rival_converted=rival.converted,
+        rival_units=rival.units,
+    )
+
+
+def _strength(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
+    """Say the rule. Several rivals have to be beaten, so the evidence is shared among them."""
+    # The billionth keeps a threshold that is just met from being told as 1 in 19: exp(log(20)) may be below
+    # 20.
+    strength = e_value(assessment) / (len(assessment.results) - 1) * (1 + 1e-9)
+    needed = ratio_in_words(1 / policy.alpha)
+    if strength < _TWO:
+        return _say(NO_EVIDENCE, needed=needed)
+    group = "both" if len(assessment.results) == _TWO else "all"
+    return _say(EVIDENCE, group=group, odds=ratio_in_words(strength), needed=needed)
+
+
+def _disagreement(assessment: Assessment, proven: VariantResult) -> Reason:
+    """Name the variant that is ahead by evidence, and the one that is not behind it in total."""
+    others = (result for result in assessment.results if result is not proven)
+    other = max(others, key=lambda result: result.converted / result.units)
+    return _say(
+        DISAGREE,
+        experiment=assessment.experiment.name,
+        proven=proven.variant.label,
+        proven_rate=proven.converted / proven.units,
+        other=other.variant.label,
+        other_rate=other.converted / other.units,
+    )
+
+
+def _unknown(assessment: Assessment, as_of: datetime) -> Reason:
+    """Say what is missing."""
+    name, variants = assessment.experiment.name, len(assessment.results)
+    if variants < _TWO:
+        return _say(NOTHING_TO_COMPARE, experiment=name, variants=variants)
+    return _say(NO_INVITES, experiment=name, as_of=ist(as_of))
+
+
+def _odds(log_e: float, tests: int = 1) -> str:
+    """Say how seldom evidence of this strength appears, where so many things were tested."""
+    return ratio_in_words(finite(log_e) / tests)
+
+
+def _mismatch(assessment: Assessment) -> Reason:
+    """Name the variant that is farthest from its due."""
+    experiment = assessment.experiment
+    found: dict[str, tuple[int, float]] = {}
+    for variant in experiment.variants:
+        got, due = 0, 0.0
+        for epoch, counts in experiment.assigned.items():
+            if (wanted := experiment.epoch_allocations.get(epoch)) is not None:
+                got += counts.get(variant.id, 0)
+                due += sum(counts.values()) * wanted.get(variant.id, 0) / _ALL
+        found[variant.label] = got, due
+    worst = max(found, key=lambda label: abs(found[label][0] - found[label][1]))
+    got, due = found[worst]
+    return _say(
+        MISMATCH,
+        experiment=experiment.name,
+        variant=worst,
+        units=got,
+        expected=round(due),
+        odds=_odds(assessment.mismatch_log_e),
+    )
+
+
+def _obstacle(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
+    """Say what forbids believing the numbers."""
+    experiment, proven = assessment.experiment, assessment.proven
+    if proven is not None:
+        return _disagreement(assessment, proven)
+    if assessment.obstacle is Obstacle.MISMATCH:
+        return _mismatch(assessment)
+    if assessment.obstacle is Obstacle.EXPOSED:
+        return _say(
+            EXPOSED,
+            experiment=experiment.name,
+            exposed=experiment.exposed_to_several,
+            total=sum(sum(counts.values()) for counts in experiment.assigned.values()),
+            limit=policy.maximum_exposed_share,
+        )
+    last = experiment.last_invite_at
+    since = ist(last) if last else "the start"
+    return _say(STALE, experiment=experiment.name, last=since, hours=policy.stale_after_hours)
+
+
+def _window(assessment: Assessment, wider: int) -> Reason:
+    """Say whose claims the window misses."""
+    experiment = assessment.experiment
+    slowest = max(experiment.claim_hours, key=lambda name: experiment.claim_hours[name])
+    variant = experiment.variant(slowest)
+    return _say(
+        WINDOW,
+        experiment=experiment.name,
+        variant=variant.label if variant else slowest,
+        slowest=math.floor(experiment.claim_hours[slowest]),
+        window=experiment.attribution_window_hours,
+        wider=wider,
+    )
+
+
+def _harm(assessment: Assessment, breach: Breach, policy: ConversionsPolicy) -> Reason:
+    """Say what a variant broke."""
+    return _say(
+        HARM,
+        experiment=assessment.experiment.name,
+        what=HARMS[breach.what],
+        variant=breach.variant.label,
+        rate=breach.rate,
+        others=breach.others,
+        odds=ratio_in_words(1 / policy.guardrail_alpha),
+    )
+
+
+def _worn(assessment: Assessment, keep: VariantResult) -> Reason:
+    """Say how the winner does since the switch."""
+    experiment = assessment.experiment
+    winner = next(result for result in assessment.since if result.variant.id == experiment.winner)
+    return _say(
+        WORN,
+        experiment=experiment.name,
+        winner=winner.variant.label,
+        rate=winner.converted / winner.units,
+        converted=winner.converted,
+        units=winner.units,
+        other=keep.variant.label,
+        other_rate=keep.converted / keep.units,
+        other_converted=keep.converted,
+        other_units=keep.units,
+    )
+
+
+def _shares_reason(winner: str, policy: ConversionsPolicy) -> Reason:
+    """Say what the winner gets."""
+    holdout = policy.holdout_basis_points
+    return _say(SHARES, winner=winner, share=_share(_ALL - holdout), holdout=_share(holdout))
+
+
+def _gain(assessment: Assessment) -> tuple[Reason, ...]:
+    """Say what uneven shares brought, where it is a conversion at least."""
+    number = round(abs(assessment.gained))
+    if number == 0:
+        return ()
+    return (_say(GAINED, number=number, more_or_less="more" if assessment.gained > 0 else "less"),)
+
+
+def _collecting(
+    assessment: Assessment, rates: Reason, strength: Reason, policy: ConversionsPolicy
+) -> tuple[Reason, ...]:
+    """Say what is waited for."""
+    experiment = assessment.experiment
+    if any(result.units < policy.minimum_units for result in assessment.results):
+        return (_too_few(assessment, policy), rates)
+    if assessment.too_soon and experiment.started_at is not None:
+        started, hours = ist(experiment.started_at), least_hours(experiment, policy)
+        return (_say(TOO_SOON, experiment=experiment.name, started=started, hours=hours), rates, strength)
+    days = assessment.days_left
+    if days is None or days > TELLABLE_DAYS:
+        return (rates, strength)
+    return (rates, strength, _say(DAYS_LEFT, days=max(1, math.ceil(days))))
+
+
+def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
+    """Say what is behind a status, the most important sentence first."""
+    leader, rival = assessment.leader, assessment.rival
+    if assessment.status is Status.UNKNOWN or assessment.obstacle is not None:
+        unknown = assessment.obstacle is None
+        return (_unknown(assessment, as_of) if unknown else _obstacle(assessment, policy),)
+    if leader is None or rival is None:
+        return (_too_few(assessment, policy),)
+    rates, strength = _rates(assessment, leader, rival), _strength(assessment, policy)
+    if assessment.status is Status.COLLECTING:
+        return _collecting(assessment, rates, strength, policy)
+    if assessment.status is Status.BREACHED:
+        return tuple(_harm(assessment, breach, policy) for breach in assessment.breaches)
+    if assessment.window_hours is not None:
+        return (_window(assessment, assessment.window_hours),)
+    return _settled(assessment, rates, strength, policy)
+
+
+def _settled(
+    assessment: Assessment, rates: Reason, strength: Reason, policy: ConversionsPolicy
+) -> tuple[Reason, ...]:
+    """Say what the evidence led to: a winner, none, or one that wore out."""
+    name, keep = assessment.experiment.name, assessment.keep
+    chosen = keep or assessment.proven
+    label = chosen.variant.label if chosen else ""
+    reasons: tuple[Reason, ...] = (rates, strength)
+    if keep is not None and assessment.since:
+        reasons = (_worn(assessment, keep),)
+    elif keep is not None:
+        alike = _say(ALIKE, experiment=name, smallest=policy.smallest_effect, kept=label)
+        reasons = (alike, rates, *_gain(assessment))
+    if assessment.hold is not None:
+        return (_say(HELD, experiment=name, winner=label, until=ist(assessment.hold.until)), *reasons)
+    if keep is not None:
+        return reasons
+    if assessment.status is Status.DECIDED:
+        return (_say(ALREADY, experiment=name, winner=label), *reasons, *_gain(assessment))
+    return (*reasons, _shares_reason(label, policy))
