@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,7 +15,7 @@ from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.errors import ConfigurationError
-from app.post_audit.outbox import ConsoleSender, dispatch
+from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
 from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
@@ -78,11 +79,11 @@ class Application:
     def run(self, **request: Any) -> RunReport:  # noqa: ANN401 - passed on to Runner.run
         """Run once (see `Runner.run`), then send what is due."""
         report = self.runner.run(**request)
-        return self.runner.reread(report) if self.deliver() else report
+        return self.runner.reread(report) if self.deliver().tried else report
 
-    def deliver(self) -> int:
-        """Send what waits in the outbox, once each; return how many were tried."""
-        return dispatch(self.database, self.senders)
+    def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
+        """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
+        return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
