@@ -41,7 +41,7 @@ _log = logs.get_logger(__name__)
 
 EMBEDDED_ACTOR: Final = "embedded default"
 PATIENCE_SECONDS: Final = 3.5
-"""How long a command waits for the next message: for a chat that takes one a second, not for a receiver that is down."""
+"""How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
