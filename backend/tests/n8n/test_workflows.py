@@ -21,7 +21,7 @@ from tests.support.outbox import Outbox
 
 pytestmark = [pytest.mark.n8n, pytest.mark.slow, pytest.mark.database]
 
-CHANNELS: Final = {
+CHANNELS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "n8n_scale": ("post-audit-scale", {"channel": "sms", "daily_quota": 30_000, "batch_size": 500}),
     "n8n_ab_update": (
         "post-audit-ab-update",

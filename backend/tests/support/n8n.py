@@ -1,4 +1,4 @@
-"""A real n8n with a Node of its own: installed from npm once, started over an empty database, asked as anybody asks it."""
+"""A real n8n with a Node of its own: installed from npm once, started over an empty database, asked as anybody asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -123,7 +124,7 @@ class RealN8n:
             ]
         except httpx2.HTTPError:
             return False
-        return all(answer.status_code == 401 for answer in answers)
+        return all(answer.status_code != HTTPStatus.NOT_FOUND for answer in answers)
 
     def _command(self, *arguments: str) -> None:
         ran = subprocess.run(
