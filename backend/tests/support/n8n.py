@@ -26,9 +26,9 @@ FOLDER: Final = BACKEND.parent / ".n8n"
 WORKFLOWS: Final = BACKEND.parent / "n8n"
 SECRET: Final = "whsec_dGhlLXNlY3JldC1vZi1hLXJlYWwtbjhuLWZvci10ZXN0cw=="
 _PLACEHOLDER: Final = "PASTE POST_AUDIT_N8N_SIGNING_SECRET HERE"
-# Seconds: 2,200 packages take minutes, a first start applies 200 migrations.
+# Seconds: 2,200 packages take minutes, and so do 200 migrations on a busy machine.
 _INSTALL_SECONDS: Final = 1800
-_START_SECONDS: Final = 240
+_START_SECONDS: Final = 600
 
 
 def _node() -> Path:

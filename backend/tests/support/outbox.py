@@ -10,7 +10,6 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from app.post_audit.outbox import dispatch
-from app.post_audit.outbox.http import Poster
 from app.post_audit.outbox.n8n import N8nAccess, N8nSender
 from app.post_audit.outbox.telegram import TelegramSender
 from app.post_audit.ports import Database, Sender
@@ -110,7 +109,7 @@ def n8n(receiver: Receiver, *, secret: str | None = SECRET, total_seconds: float
         setting="N8N_WEBHOOK_SCALE",
         url=receiver.url,
         access=N8nAccess(signing_secret=secret),
-        poster=Poster(total_seconds=total_seconds),
+        total_seconds=total_seconds,
     )
     return {"n8n_scale": sender}
 

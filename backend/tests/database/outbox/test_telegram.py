@@ -186,7 +186,10 @@ def test_what_telegram_refuses_waits_and_says_why(
         assert told(telegram(api)).endswith("set TELEGRAM_CHAT_ID to -1005.")
         api.moved_to = None
         api.faults.append(502)
-        assert told(telegram(api)) == "Telegram answered 502: Internal Server Error"
+        assert (
+            told(telegram(api))
+            == "Telegram answered 502: Internal Server Error at /bot[redacted]/sendMessage"
+        )
         assert outbox.states() == ["pending"]
         passing.wait(60)
         assert told(telegram(api)) == "Message 101."
