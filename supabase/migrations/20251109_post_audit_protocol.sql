@@ -567,7 +567,7 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   version bigint NOT NULL,
   payload jsonb NOT NULL,
   state text NOT NULL DEFAULT 'pending'
-    CHECK (state IN ('pending', 'delivered', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
+    CHECK (state IN ('pending', 'sent', 'applied', 'delivered', 'refused', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
   attempts integer NOT NULL DEFAULT 0,
   next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   claimed_by text,
@@ -576,9 +576,7 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   settled_at timestamptz
 );
-CREATE INDEX IF NOT EXISTS outbox_due ON post_audit.outbox (next_attempt_at, sequence) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS outbox_decision ON post_audit.outbox (decision_id);
-CREATE INDEX IF NOT EXISTS outbox_subject ON post_audit.outbox (channel, subject) WHERE state = 'pending';
 
 -- ---- 12_roles.sql ----
 
@@ -1069,11 +1067,14 @@ BEGIN
   IF message ->> 'channel' LIKE 'n8n\_%' THEN
     UPDATE post_audit.outbox AS o
     SET state = 'superseded', settled_at = clock_timestamp(), detail = format('replaced by decision %s', send.decision_id)
-    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state = 'pending';
+    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state IN ('pending', 'sent');
   END IF;
-  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
+  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, says, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- settings count with the changes of their subject; a text that repeats itself has a count of its own
+    coalesce(send.version, post_audit.next_version(
+      CASE WHEN message ->> 'channel' LIKE 'n8n\_%' THEN '' ELSE 'message:' END || (message ->> 'subject'))),
+    md5(message ->> 'payload'),
     -- whoever composed the text could not know the number
     replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,
@@ -1697,47 +1698,331 @@ END;
 
 -- ---- 22_outbox.sql ----
 
--- The outbox: a message is claimed for a while, tried, and settled with what came of it.
+-- The outbox: a message is claimed for a while, tried, and settled with what came of it. It waits while it is `pending`, or
+-- `sent` and not acknowledged; every other state is an end.
+
+-- The table as an earlier application of this file made it learns what it lacks.
+DO $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM pg_constraint AS c WHERE c.conrelid = 'post_audit.outbox'::regclass AND c.conname = 'outbox_state_check'
+      AND pg_get_constraintdef(c.oid) LIKE '%applied%'
+  ) THEN
+    ALTER TABLE post_audit.outbox DROP CONSTRAINT IF EXISTS outbox_state_check, ADD CONSTRAINT outbox_state_check CHECK (
+      state IN ('pending', 'sent', 'applied', 'delivered', 'refused', 'shown', 'superseded', 'dead', 'dropped', 'demonstration'));
+    DROP INDEX IF EXISTS post_audit.outbox_due, post_audit.outbox_subject;
+  END IF;
+END
+$$;
+ALTER TABLE post_audit.outbox
+  -- a digest of the words, without the number of the decision
+  ADD COLUMN IF NOT EXISTS says text,
+  -- whose turn it was sent in: a channel and a digest of the address
+  ADD COLUMN IF NOT EXISTS receiver text,
+  -- what the receiver calls it
+  ADD COLUMN IF NOT EXISTS reference jsonb,
+  -- the message that said the same and was sent for this one too
+  ADD COLUMN IF NOT EXISTS carried_by uuid,
+  -- when somebody asked for it again
+  ADD COLUMN IF NOT EXISTS retried_at timestamptz;
+CREATE INDEX IF NOT EXISTS outbox_waiting ON post_audit.outbox (sequence) WHERE state IN ('pending', 'sent');
+CREATE INDEX IF NOT EXISTS outbox_versions ON post_audit.outbox (channel, subject, version);
+CREATE INDEX IF NOT EXISTS outbox_carried ON post_audit.outbox (carried_by) WHERE carried_by IS NOT NULL;
+
+-- A receiver takes one message at a time, whoever sends it, and not more often than it allows. What counts is when a try
+-- ended: it has arrived by then, so that no delay on the way can bring two closer together than they were let go.
+CREATE TABLE IF NOT EXISTS post_audit.receivers (
+  -- a channel and a digest of the address, which may be a secret
+  receiver text PRIMARY KEY,
+  busy_by text,
+  -- the next try begins no earlier
+  free_at timestamptz NOT NULL DEFAULT '-infinity',
+  -- when the last tries ended, as many as its limit looks back on
+  ended timestamptz[] NOT NULL DEFAULT '{}'
+);
+
+-- From when on a receiver may be tried again, for the tries that have ended.
+CREATE FUNCTION post_audit.receiver_free_at(ended timestamptz[], spacing_seconds double precision, per_minute integer) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN greatest(
+  '-infinity'::timestamptz,
+  ended[cardinality(ended)] + make_interval(secs => spacing_seconds),
+  ended[cardinality(ended) - per_minute + 1] + interval '1 minute');
 
 -- Claim up to `batch` messages that are due, for `lease_seconds`: nobody else gets them meanwhile, and those that were not
--- settled are due again afterwards.
-CREATE FUNCTION public.post_audit_apply_claim_messages(owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60)
-RETURNS jsonb
-LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
-BEGIN ATOMIC
-  WITH due AS (
-    SELECT o.id FROM post_audit.outbox AS o
-    WHERE o.state = 'pending' AND o.next_attempt_at <= clock_timestamp()
-      AND (o.claimed_until IS NULL OR o.claimed_until <= clock_timestamp())
-    ORDER BY o.next_attempt_at, o.sequence LIMIT batch FOR UPDATE SKIP LOCKED
-  ), claimed AS (
-    UPDATE post_audit.outbox AS o
-    SET claimed_by = owner, claimed_until = clock_timestamp() + make_interval(secs => lease_seconds), attempts = o.attempts + 1
-    FROM due WHERE o.id = due.id
-    RETURNING o.*
-  )
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'message_id', 'msg_' || replace(c.id::text, '-', ''), 'decision_id', c.decision_id, 'channel', c.channel,
-    'subject', c.subject, 'version', c.version, 'payload', c.payload, 'attempt', c.attempts, 'created_at', c.created_at
-  ) ORDER BY c.sequence), '[]') FROM claimed AS c;
-END;
-
--- `state` pending means: try again at retry_at.
-CREATE FUNCTION public.post_audit_apply_settle_message(
-  message_id text, owner text, state text, detail text, retry_at timestamptz DEFAULT NULL
+-- settled are due again afterwards. With a `receiver`, one message at most, and none before the receiver may be
+-- tried again; those that say the same as it go with it (`others`), unless their subject said something else in
+-- between. `former` is what the receiver was last told of the subject within a day, where that was the same.
+-- A setting for n8n that is older than another one of its subject is superseded here, whatever brought it back.
+CREATE FUNCTION public.post_audit_apply_claim_messages(
+  owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60, channel text DEFAULT NULL,
+  receiver text DEFAULT NULL, spacing_seconds double precision DEFAULT 0, per_minute integer DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  turn post_audit.receivers;
+  present timestamptz;
+  claimed uuid[];
 BEGIN
+  -- What may be sent depends on what others hold: claims are made one after the other, each in a millisecond.
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  present := clock_timestamp();
+  IF receiver IS NOT NULL THEN
+    INSERT INTO post_audit.receivers AS r (receiver) VALUES (post_audit_apply_claim_messages.receiver) ON CONFLICT DO NOTHING;
+    SELECT * INTO turn FROM post_audit.receivers AS r WHERE r.receiver = post_audit_apply_claim_messages.receiver FOR UPDATE;
+    IF turn.busy_by IS NOT NULL AND turn.free_at <= present THEN
+      -- Whoever had the turn is gone. It may have sent until its lease ended.
+      turn.ended := turn.ended || turn.free_at;
+      turn.free_at := post_audit.receiver_free_at(turn.ended, spacing_seconds, per_minute);
+      UPDATE post_audit.receivers AS r SET ended = turn.ended, free_at = turn.free_at, busy_by = NULL WHERE r.receiver = turn.receiver;
+    END IF;
+    IF turn.free_at > present THEN
+      RETURN '[]'::jsonb;
+    END IF;
+  END IF;
+
   UPDATE post_audit.outbox AS o
-  SET state = post_audit_apply_settle_message.state, detail = post_audit_apply_settle_message.detail,
-    claimed_by = NULL, claimed_until = NULL,
-    next_attempt_at = coalesce(retry_at, o.next_attempt_at),
-    settled_at = CASE WHEN post_audit_apply_settle_message.state = 'pending' THEN NULL ELSE clock_timestamp() END
-  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner AND o.state = 'pending';
-  IF NOT FOUND THEN
+  SET state = 'superseded', settled_at = present, detail = 'A newer version of it has entered the outbox.'
+  WHERE o.id IN (
+    SELECT s.id FROM post_audit.outbox AS s
+    WHERE s.state IN ('pending', 'sent') AND s.channel LIKE 'n8n\_%' AND EXISTS (
+      SELECT 1 FROM post_audit.outbox AS n WHERE n.channel = s.channel AND n.subject = s.subject AND n.version > s.version)
+    -- here as below: nothing waits for a row while it holds another, so that nobody waits in a circle
+    FOR UPDATE SKIP LOCKED);
+
+  WITH due AS (
+    SELECT o.id FROM post_audit.outbox AS o
+    WHERE o.state IN ('pending', 'sent') AND o.next_attempt_at <= present
+      AND (post_audit_apply_claim_messages.channel IS NULL OR o.channel = post_audit_apply_claim_messages.channel)
+      AND (o.claimed_until IS NULL OR o.claimed_until <= present)
+      -- not while another version of it is on its way, be it superseded by now
+      AND NOT (o.channel LIKE 'n8n\_%' AND EXISTS (
+        SELECT 1 FROM post_audit.outbox AS h WHERE h.channel = o.channel AND h.subject = o.subject AND h.claimed_until > present))
+    ORDER BY o.sequence
+    LIMIT CASE WHEN post_audit_apply_claim_messages.receiver IS NULL THEN batch ELSE least(batch, 1) END
+    FOR UPDATE SKIP LOCKED
+  ), taken AS (
+    UPDATE post_audit.outbox AS o
+    SET claimed_by = owner, claimed_until = present + make_interval(secs => lease_seconds), attempts = o.attempts + 1,
+      receiver = post_audit_apply_claim_messages.receiver, carried_by = NULL
+    FROM due WHERE o.id = due.id
+    RETURNING o.id
+  )
+  SELECT coalesce(array_agg(t.id), '{}') INTO claimed FROM taken AS t;
+
+  IF receiver IS NOT NULL AND cardinality(claimed) > 0 THEN
+    UPDATE post_audit.receivers AS r
+    SET busy_by = owner, free_at = present + make_interval(secs => lease_seconds) WHERE r.receiver = turn.receiver;
+    UPDATE post_audit.outbox AS o
+    SET claimed_by = owner, claimed_until = present + make_interval(secs => lease_seconds),
+      receiver = post_audit_apply_claim_messages.receiver, carried_by = lead.id
+    FROM post_audit.outbox AS lead
+    WHERE lead.id = claimed[1] AND lead.channel = 'telegram' AND o.id IN (
+      SELECT s.id FROM post_audit.outbox AS s
+      WHERE s.channel = lead.channel AND s.says = lead.says AND s.id <> lead.id AND s.state = 'pending'
+        AND (s.claimed_until IS NULL OR s.claimed_until <= present)
+        AND NOT EXISTS (
+          SELECT 1 FROM post_audit.outbox AS b
+          WHERE b.channel = s.channel AND b.subject = s.subject AND b.state = 'pending' AND b.says IS DISTINCT FROM s.says
+            AND b.sequence BETWEEN least(s.sequence, lead.sequence) AND greatest(s.sequence, lead.sequence))
+      FOR UPDATE SKIP LOCKED);
+  END IF;
+
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+      'message_id', 'msg_' || replace(c.id::text, '-', ''), 'decision_id', c.decision_id, 'channel', c.channel,
+      'subject', c.subject, 'version', c.version, 'payload', c.payload, 'attempt', c.attempts, 'created_at', c.created_at,
+      'tried_at', present, 'waited_seconds', extract(epoch FROM present - coalesce(c.retried_at, c.created_at)),
+      'others', (SELECT coalesce(jsonb_agg(o.decision_id ORDER BY o.sequence), '[]')
+        FROM post_audit.outbox AS o WHERE o.carried_by = c.id AND o.state = 'pending' AND o.claimed_by = owner),
+      'can_undo', d.final_because = '' AND EXISTS (
+        SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'applied'),
+      'can_approve', EXISTS (SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'proposed'),
+      'former', CASE WHEN c.reference ? 'anew' THEN NULL ELSE (
+        SELECT f.reference FROM post_audit.outbox AS f
+        WHERE f.channel = c.channel AND f.receiver = c.receiver AND f.subject = c.subject AND f.state = 'delivered'
+          AND f.settled_at > present - interval '1 day' AND f.says = c.says AND f.carried_by IS NULL AND f.reference IS NOT NULL
+          AND NOT EXISTS (
+            SELECT 1 FROM post_audit.outbox AS b
+            WHERE b.channel = f.channel AND b.subject = f.subject AND b.state = 'delivered' AND b.sequence > f.sequence
+              AND b.says IS DISTINCT FROM c.says)
+        ORDER BY f.sequence DESC LIMIT 1) END
+    ) ORDER BY c.sequence), '[]')
+    FROM post_audit.outbox AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id WHERE c.id = ANY (claimed));
+END
+$$;
+
+-- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
+-- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
+-- or says (`anew`) that it no longer has the one that said the same.
+-- What was superseded or dropped while it was on its way stays so.
+CREATE FUNCTION public.post_audit_apply_settle_message(
+  message_id text, owner text, state text, detail text, retry_seconds double precision DEFAULT 0,
+  hold_seconds double precision DEFAULT 0, reference jsonb DEFAULT NULL,
+  spacing_seconds double precision DEFAULT 0, per_minute integer DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox;
+  turn post_audit.receivers;
+  present timestamptz := clock_timestamp();
+  waits boolean := post_audit_apply_settle_message.state IN ('pending', 'sent');
+BEGIN
+  -- the receiver before the message, as whoever claims takes them
+  SELECT r.* INTO turn FROM post_audit.receivers AS r JOIN post_audit.outbox AS o ON o.receiver = r.receiver
+  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND r.busy_by = owner FOR UPDATE OF r;
+  SELECT * INTO message FROM post_audit.outbox AS o
+  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner FOR UPDATE;
+  IF message.id IS NULL THEN
     RAISE EXCEPTION 'Message % is no longer claimed by this worker.', message_id USING ERRCODE = 'PT409';
   END IF;
-  RETURN jsonb_build_object('message_id', message_id, 'state', state);
+  UPDATE post_audit.outbox AS o
+  SET claimed_by = NULL, claimed_until = NULL,
+    state = CASE WHEN o.state IN ('pending', 'sent') THEN post_audit_apply_settle_message.state ELSE o.state END,
+    detail = CASE WHEN o.state IN ('pending', 'sent') THEN post_audit_apply_settle_message.detail
+      ELSE concat_ws(' ', o.detail, 'It was on its way:', post_audit_apply_settle_message.detail) END,
+    reference = coalesce(post_audit_apply_settle_message.reference, o.reference),
+    next_attempt_at = CASE WHEN waits THEN present + make_interval(secs => retry_seconds) ELSE o.next_attempt_at END,
+    settled_at = CASE WHEN o.state NOT IN ('pending', 'sent') THEN o.settled_at WHEN NOT waits THEN present END,
+    carried_by = CASE WHEN waits THEN NULL ELSE o.carried_by END
+  WHERE (o.id = message.id OR o.carried_by = message.id) AND o.claimed_by = owner;
+  IF turn.receiver IS NOT NULL THEN
+    turn.ended := (turn.ended || present)[greatest(1, cardinality(turn.ended) + 2 - greatest(1, coalesce(per_minute, 1))):];
+    UPDATE post_audit.receivers AS r
+    SET busy_by = NULL, ended = turn.ended,
+      free_at = greatest(present + make_interval(secs => hold_seconds),
+        post_audit.receiver_free_at(turn.ended, spacing_seconds, per_minute))
+    WHERE r.receiver = turn.receiver;
+  END IF;
+  RETURN (SELECT jsonb_build_object('message_id', message_id, 'state', o.state) FROM post_audit.outbox AS o WHERE o.id = message.id);
+END
+$$;
+
+-- In how many seconds the next message can be tried, where `receivers` names the receiver of each channel that has one;
+-- null when none waits. Seconds, so that nobody compares two clocks.
+CREATE FUNCTION public.post_audit_read_outbox_due(receivers jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    -- greatest() leaves nulls out, and no message is not a message that is due
+    'due_in_seconds', CASE WHEN count(*) > 0 THEN greatest(0, extract(epoch FROM min(w.at) - clock_timestamp())) END,
+    'waiting', coalesce(sum(w.messages), 0))
+  FROM (
+    SELECT greatest(min(greatest(o.next_attempt_at, o.claimed_until)), (
+        SELECT r.free_at FROM post_audit.receivers AS r WHERE r.receiver = receivers ->> o.channel)) AS at,
+      count(*) AS messages
+    FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent') GROUP BY o.channel
+  ) AS w;
+END;
+
+CREATE FUNCTION post_audit.message_as_json(message post_audit.outbox) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN jsonb_build_object('number', message.sequence, 'message_id', 'msg_' || replace(message.id::text, '-', ''),
+  'decision_id', message.decision_id, 'channel', message.channel, 'subject', message.subject, 'version', message.version,
+  'state', message.state, 'attempts', message.attempts, 'detail', message.detail, 'payload', message.payload,
+  'created_at', message.created_at, 'settled_at', message.settled_at,
+  'next_attempt_at', CASE WHEN message.state IN ('pending', 'sent') THEN message.next_attempt_at END);
+
+-- Messages, newest first, at most `limit`: those below number `before`, in one state or of one channel where they are named.
+CREATE FUNCTION public.post_audit_read_messages(
+  before bigint DEFAULT NULL, "limit" integer DEFAULT 50, state text DEFAULT NULL, channel text DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(post_audit.message_as_json(m) ORDER BY m.sequence DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.outbox AS o
+    WHERE (post_audit_read_messages.before IS NULL OR o.sequence < post_audit_read_messages.before)
+      AND (post_audit_read_messages.state IS NULL OR o.state = post_audit_read_messages.state)
+      AND (post_audit_read_messages.channel IS NULL OR o.channel = post_audit_read_messages.channel)
+    ORDER BY o.sequence DESC LIMIT post_audit_read_messages."limit"
+  ) AS m;
+END;
+
+-- One message by its number; null when there is none.
+CREATE FUNCTION public.post_audit_read_message(number bigint) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (SELECT post_audit.message_as_json(o) FROM post_audit.outbox AS o WHERE o.sequence = number);
+
+CREATE FUNCTION post_audit.require_message(number bigint) RETURNS post_audit.outbox
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox;
+BEGIN
+  SELECT * INTO message FROM post_audit.outbox AS o WHERE o.sequence = number FOR UPDATE;
+  IF message.id IS NULL THEN
+    RAISE EXCEPTION 'There is no message %.', number USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit outbox list.';
+  END IF;
+  RETURN message;
+END
+$$;
+
+-- Try a message again that was given up, refused or dropped, or that waits for its next try; refused where a newer version
+-- of an n8n setting has entered the outbox since, because that one would be undone by it.
+CREATE FUNCTION public.post_audit_apply_message_retry(number bigint, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox := post_audit.require_message(number);
+  newer bigint := (SELECT max(n.version) FROM post_audit.outbox AS n
+    WHERE message.channel LIKE 'n8n\_%' AND n.channel = message.channel AND n.subject = message.subject AND n.version > message.version);
+BEGIN
+  IF message.state NOT IN ('pending', 'sent', 'dead', 'refused', 'dropped') THEN
+    RAISE EXCEPTION 'Message % is %, so there is nothing to try again.', number, message.state USING ERRCODE = 'PT409';
+  END IF;
+  IF newer IS NOT NULL THEN
+    RAISE EXCEPTION 'Message % is version % of %, and version % has followed.', number, message.version, message.subject, newer
+      USING ERRCODE = 'PT409', HINT = 'The newest one is the one to try: post-audit outbox list.';
+  END IF;
+  UPDATE post_audit.outbox AS o
+  SET state = 'pending', attempts = 0, retried_at = clock_timestamp(), next_attempt_at = clock_timestamp(), settled_at = NULL,
+    detail = format('asked for again by %s', actor)
+  WHERE o.id = message.id RETURNING * INTO message;
+  -- whoever asks by hand has looked at the receiver
+  UPDATE post_audit.receivers AS r SET free_at = '-infinity'
+  WHERE message.channel LIKE 'n8n\_%' AND r.receiver IN (
+    SELECT s.receiver FROM post_audit.receivers AS s
+    WHERE s.receiver = message.receiver AND s.busy_by IS NULL FOR UPDATE SKIP LOCKED);
+  RETURN post_audit.message_as_json(message);
+END
+$$;
+
+-- Never send a message that waits or was given up.
+CREATE FUNCTION public.post_audit_apply_message_drop(number bigint, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox := post_audit.require_message(number);
+BEGIN
+  IF message.state NOT IN ('pending', 'sent', 'dead', 'refused') THEN
+    RAISE EXCEPTION 'Message % is %, so there is nothing to drop.', number, message.state USING ERRCODE = 'PT409';
+  END IF;
+  UPDATE post_audit.outbox AS o
+  SET state = 'dropped', settled_at = clock_timestamp(), detail = concat_ws(' ', o.detail, format('Dropped by %s.', actor))
+  WHERE o.id = message.id RETURNING * INTO message;
+  RETURN post_audit.message_as_json(message);
+END
+$$;
+
+-- Delete messages that ended longer ago than `older_than_days`, at most `limit` a call. The newest of each subject stays, since
+-- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told.
+CREATE FUNCTION public.post_audit_apply_prune_messages(older_than_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  -- steps look back on what they told: seven days at most
+  IF older_than_days < 8 THEN
+    RAISE EXCEPTION 'Messages are kept for at least 8 days, and % were asked for.', older_than_days
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Steps look back on what people were told within a week.';
+  END IF;
+  DELETE FROM post_audit.outbox AS o WHERE o.id IN (
+    SELECT p.id FROM post_audit.outbox AS p
+    WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
+      AND p.subject NOT LIKE 'bug\_alert:%'
+      AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
+        WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
+    ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit");
+  GET DIAGNOSTICS pruned = ROW_COUNT;
+  RETURN jsonb_build_object('pruned', pruned);
 END
 $$;
 
@@ -2068,11 +2353,435 @@ BEGIN ATOMIC
   ) ORDER BY t.id DESC), '[]') FROM post_audit.api_tokens AS t;
 END;
 
+-- ---- 39_conversion_rollup.sql ----
+
+-- The hourly roll-up of experiments: who was invited first with what, and what came of it, counted once and kept up
+-- by what has changed since. docs/decisions/0016 says why this way.
+
+-- One row for each supplier of an experiment: its first invite and the first of each outcome after it. Keys as text,
+-- because those of bound tables have any type.
+CREATE TABLE IF NOT EXISTS post_audit.conversion_units (
+  experiment text NOT NULL,
+  supplier text NOT NULL,
+  sent_at timestamptz NOT NULL,
+  epoch integer NOT NULL,
+  variant text NOT NULL,
+  failed boolean NOT NULL,
+  -- when it first got another variant
+  other_variant_at timestamptz,
+  verified_at timestamptz,
+  opted_out_at timestamptz,
+  PRIMARY KEY (experiment, supplier)
+);
+CREATE INDEX IF NOT EXISTS conversion_units_sent ON post_audit.conversion_units (experiment, sent_at);
+CREATE INDEX IF NOT EXISTS conversion_units_exposed ON post_audit.conversion_units (experiment, other_variant_at)
+  WHERE other_variant_at IS NOT NULL;
+
+-- Units by hour of the invite (UTC), allocation epoch and variant.
+CREATE TABLE IF NOT EXISTS post_audit.conversion_blocks (
+  experiment text NOT NULL,
+  hour timestamptz NOT NULL,
+  epoch integer NOT NULL,
+  variant text NOT NULL,
+  units bigint NOT NULL,
+  failed bigint NOT NULL,
+  PRIMARY KEY (experiment, hour, epoch, variant)
+);
+
+-- What came of them, by how many hours after the invite it came, rounded up: so any attribution window is a sum.
+CREATE TABLE IF NOT EXISTS post_audit.conversion_outcomes (
+  experiment text NOT NULL,
+  hour timestamptz NOT NULL,
+  epoch integer NOT NULL,
+  variant text NOT NULL,
+  delay_hours integer NOT NULL,
+  converted bigint NOT NULL,
+  opt_outs bigint NOT NULL,
+  PRIMARY KEY (experiment, hour, epoch, variant, delay_hours)
+);
+
+-- How far the roll-up of each experiment is. `phase`: adding (walks the invites), removing (walks the units), complete.
+CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
+  experiment text PRIMARY KEY,
+  -- digest of what is counted: bindings, and whether changes are noted
+  sources text NOT NULL,
+  phase text NOT NULL CHECK (phase IN ('adding', 'removing', 'complete')),
+  cursor text,
+  -- whether units of a former count may be left, that are in the invites no more
+  has_former boolean NOT NULL DEFAULT false,
+  -- where nobody notes changes: until when moments were read, and how far the round of checks is
+  read_until timestamptz,
+  check_phase text NOT NULL DEFAULT 'adding' CHECK (check_phase IN ('adding', 'removing')),
+  check_cursor text,
+  -- grows when a block changes
+  revision bigint NOT NULL DEFAULT 0,
+  -- what the step remembers of all blocks before `memory_through`, and their sums
+  memory_through timestamptz,
+  memory jsonb,
+  sums jsonb
+);
+
+-- Suppliers whose rows have changed and are to be counted again. Without a supplier: all of them; without an
+-- experiment: in every one. Written in the changing transaction, so it is seen exactly when the change is.
+CREATE TABLE IF NOT EXISTS post_audit.conversion_notes (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  experiment text,
+  supplier text
+);
+
+-- Whether changes of a role's table are noted: all four triggers are there and on.
+CREATE FUNCTION post_audit.is_noted(role text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (
+  SELECT pg_catalog.count(*) = 4
+  FROM pg_catalog.pg_trigger AS t JOIN post_audit.bindings AS b ON t.tgrelid = pg_catalog.to_regclass(b.relation)
+  WHERE b.role = is_noted.role AND t.tgname LIKE 'post\_audit\_notes\_%' AND t.tgenabled IN ('O', 'A')
+);
+
+-- What the roll-up is counted from. Another digest, another count.
+CREATE FUNCTION post_audit.conversion_sources() RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (
+  SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ',
+    b.role, pg_catalog.to_regclass(b.relation)::oid, b.columns, b.bound_at, post_audit.is_noted(b.role)), ';' ORDER BY b.role))
+  FROM post_audit.bindings AS b WHERE b.role IN ('invites', 'claims', 'opt_outs')
+);
+
+-- The type of a role's column, for casts: the keys of bound tables have any type.
+CREATE FUNCTION post_audit.role_type(role text, column_name text) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (
+  SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = pg_catalog.to_regclass('post_audit.' || pg_catalog.quote_ident(role_type.role))
+    AND a.attname = role_type.column_name
+);
+
+-- Whether a role is read from our own table, whose indexes are known.
+CREATE FUNCTION post_audit.is_reference(role text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (SELECT b.is_reference FROM post_audit.bindings AS b WHERE b.role = is_reference.role);
+
+-- The query that counts suppliers from the marketplace's tables as they are: rows like those of conversion_units. $1 is the
+-- experiment, $2 an array of suppliers; with `everybody` there is no $2. Where the indexes are known, it looks each supplier
+-- up; over bound tables it joins, and the planner chooses: without an index a look-up each would read the table each time.
+CREATE FUNCTION post_audit.units_query(everybody boolean DEFAULT false) RETURNS text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (
+  SELECT pg_catalog.format(
+    CASE WHEN post_audit.is_reference('invites') AND post_audit.is_reference('claims') AND post_audit.is_reference('opt_outs')
+    THEN $query$
+    SELECT w.key AS supplier, f.sent_at, f.epoch, f.variant, f.failed, x.at AS other_variant_at, c.at AS verified_at,
+      o.at AS opted_out_at
+    FROM (%5$s) AS w (key)
+    CROSS JOIN LATERAL (
+      SELECT i.sent_at, coalesce(i.allocation_epoch, 1)::integer AS epoch, i.variant,
+        coalesce(i.status = 'failed', false) AS failed
+      FROM post_audit.invites AS i
+      WHERE i.experiment_id = $1::%1$s AND i.supplier_id = w.key::%2$s AND i.sent_at IS NOT NULL AND i.variant IS NOT NULL
+      ORDER BY i.sent_at, i.id
+      LIMIT 1
+    ) AS f
+    LEFT JOIN LATERAL (
+      SELECT pg_catalog.min(i.sent_at) AS at FROM post_audit.invites AS i
+      WHERE i.experiment_id = $1::%1$s AND i.supplier_id = w.key::%2$s AND i.variant <> f.variant
+    ) AS x ON true
+    LEFT JOIN LATERAL (
+      SELECT pg_catalog.min(c.verified_at) AS at FROM post_audit.claims AS c
+      WHERE c.supplier_id = w.key::%3$s AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
+    ) AS c ON true
+    LEFT JOIN LATERAL (
+      SELECT pg_catalog.min(o.opted_out_at) AS at FROM post_audit.opt_outs AS o
+      WHERE o.supplier_id = w.key::%4$s AND o.opted_out_at >= f.sent_at
+    ) AS o ON true
+    $query$ ELSE $query$
+    SELECT f.key AS supplier, f.sent_at, f.epoch, f.variant, f.failed, f.other_variant_at,
+      pg_catalog.min(c.verified_at) AS verified_at, pg_catalog.min(o.opted_out_at) AS opted_out_at
+    FROM (
+      SELECT DISTINCT ON (y.key) y.key, y.sent_at, y.epoch, y.variant, y.failed,
+        pg_catalog.min(y.sent_at) FILTER (WHERE y.variant <> y.first_variant) OVER (PARTITION BY y.key) AS other_variant_at
+      FROM (
+        SELECT w.key, i.id, i.sent_at, coalesce(i.allocation_epoch, 1)::integer AS epoch, i.variant,
+          coalesce(i.status = 'failed', false) AS failed,
+          pg_catalog.first_value(i.variant) OVER (PARTITION BY w.key ORDER BY i.sent_at, i.id) AS first_variant
+        FROM (%5$s) AS w (key) JOIN post_audit.invites AS i ON i.supplier_id = w.key::%2$s
+        WHERE i.experiment_id = $1::%1$s AND i.sent_at IS NOT NULL AND i.variant IS NOT NULL
+      ) AS y
+      ORDER BY y.key, y.sent_at, y.id
+    ) AS f
+    LEFT JOIN post_audit.claims AS c
+      ON c.supplier_id = f.key::%3$s AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
+    LEFT JOIN post_audit.opt_outs AS o ON o.supplier_id = f.key::%4$s AND o.opted_out_at >= f.sent_at
+    GROUP BY f.key, f.sent_at, f.epoch, f.variant, f.failed, f.other_variant_at
+    $query$ END,
+    post_audit.role_type('invites', 'experiment_id'), post_audit.role_type('invites', 'supplier_id'),
+    post_audit.role_type('claims', 'supplier_id'), post_audit.role_type('opt_outs', 'supplier_id'),
+    CASE WHEN everybody THEN pg_catalog.format('SELECT DISTINCT i.supplier_id::text FROM post_audit.invites AS i
+      WHERE i.experiment_id = $1::%s AND i.supplier_id IS NOT NULL', post_audit.role_type('invites', 'experiment_id'))
+    ELSE 'SELECT DISTINCT k.key FROM pg_catalog.unnest($2::text[]) AS k (key)' END)
+);
+
+-- How many hours after the invite something came, rounded up; null for what never came or later than two of the longest
+-- windows (672 h), which nothing asks for.
+CREATE FUNCTION post_audit.delay_hours(sent_at timestamptz, happened_at timestamptz) RETURNS integer
+LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN CASE WHEN happened_at <= sent_at + interval '672 hours'
+  THEN pg_catalog.ceil(EXTRACT(epoch FROM happened_at - sent_at) / 3600)::integer END;
+
+-- Count these suppliers of an experiment again, and carry the differences into its blocks. Counting twice changes nothing.
+-- Sums that a changed block was part of are forgotten.
+CREATE FUNCTION post_audit.recount_units(experiment text, suppliers text[], window_hours integer) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+DECLARE
+  changed_hour timestamptz;
+BEGIN
+  EXECUTE pg_catalog.format($query$
+    WITH present AS MATERIALIZED (%s),
+    former AS MATERIALIZED (
+      SELECT u.* FROM post_audit.conversion_units AS u WHERE u.experiment = $1 AND u.supplier = ANY ($2)
+    ),
+    differing AS MATERIALIZED (
+      SELECT coalesce(p.supplier, f.supplier) AS supplier, p AS present, f AS former
+      FROM present AS p FULL JOIN former AS f ON f.supplier = p.supplier
+      WHERE (p.sent_at, p.epoch, p.variant, p.failed, p.other_variant_at, p.verified_at, p.opted_out_at)
+        IS DISTINCT FROM (f.sent_at, f.epoch, f.variant, f.failed, f.other_variant_at, f.verified_at, f.opted_out_at)
+    ),
+    removed AS (
+      DELETE FROM post_audit.conversion_units AS u USING differing AS d
+      WHERE u.experiment = $1 AND u.supplier = d.supplier AND d.present IS NULL
+    ),
+    stored AS (
+      INSERT INTO post_audit.conversion_units AS u
+        (experiment, supplier, sent_at, epoch, variant, failed, other_variant_at, verified_at, opted_out_at)
+      SELECT $1, p.supplier, p.sent_at, p.epoch, p.variant, p.failed, p.other_variant_at, p.verified_at, p.opted_out_at
+      FROM differing AS d JOIN present AS p ON p.supplier = d.supplier
+      ON CONFLICT ON CONSTRAINT conversion_units_pkey DO UPDATE SET
+        sent_at = EXCLUDED.sent_at, epoch = EXCLUDED.epoch, variant = EXCLUDED.variant, failed = EXCLUDED.failed,
+        other_variant_at = EXCLUDED.other_variant_at, verified_at = EXCLUDED.verified_at, opted_out_at = EXCLUDED.opted_out_at
+    ),
+    signed AS MATERIALIZED (
+      SELECT 1 AS sign, p.sent_at, p.epoch, p.variant, p.failed, p.verified_at, p.opted_out_at, p.other_variant_at
+      FROM differing AS d JOIN present AS p ON p.supplier = d.supplier
+      UNION ALL
+      SELECT -1, f.sent_at, f.epoch, f.variant, f.failed, f.verified_at, f.opted_out_at, f.other_variant_at
+      FROM differing AS d JOIN former AS f ON f.supplier = d.supplier
+    ),
+    blocks AS MATERIALIZED (
+      SELECT pg_catalog.date_trunc('hour', s.sent_at) AS hour, s.epoch, s.variant, pg_catalog.sum(s.sign) AS units,
+        coalesce(pg_catalog.sum(s.sign) FILTER (WHERE s.failed), 0) AS failed,
+        coalesce(pg_catalog.sum(s.sign) FILTER (WHERE s.other_variant_at IS NOT NULL), 0) AS exposed
+      FROM signed AS s GROUP BY 1, 2, 3
+    ),
+    counted AS (
+      INSERT INTO post_audit.conversion_blocks AS b (experiment, hour, epoch, variant, units, failed)
+      SELECT $1, k.hour, k.epoch, k.variant, k.units, k.failed FROM blocks AS k WHERE k.units <> 0 OR k.failed <> 0
+      ON CONFLICT ON CONSTRAINT conversion_blocks_pkey DO UPDATE SET
+        units = b.units + EXCLUDED.units, failed = b.failed + EXCLUDED.failed
+    ),
+    outcomes AS MATERIALIZED (
+      SELECT pg_catalog.date_trunc('hour', e.sent_at) AS hour, e.epoch, e.variant, e.delay_hours,
+        pg_catalog.sum(e.converted) AS converted, pg_catalog.sum(e.opt_outs) AS opt_outs
+      FROM (
+        SELECT s.sent_at, s.epoch, s.variant, post_audit.delay_hours(s.sent_at, s.verified_at) AS delay_hours,
+          s.sign AS converted, 0 AS opt_outs FROM signed AS s
+        UNION ALL
+        SELECT s.sent_at, s.epoch, s.variant, post_audit.delay_hours(s.sent_at, s.opted_out_at), 0, s.sign FROM signed AS s
+      ) AS e
+      WHERE e.delay_hours IS NOT NULL
+      GROUP BY 1, 2, 3, 4
+      HAVING pg_catalog.sum(e.converted) <> 0 OR pg_catalog.sum(e.opt_outs) <> 0
+    ),
+    told AS (
+      INSERT INTO post_audit.conversion_outcomes AS o (experiment, hour, epoch, variant, delay_hours, converted, opt_outs)
+      SELECT $1, k.hour, k.epoch, k.variant, k.delay_hours, k.converted, k.opt_outs FROM outcomes AS k
+      ON CONFLICT ON CONSTRAINT conversion_outcomes_pkey DO UPDATE SET
+        converted = o.converted + EXCLUDED.converted, opt_outs = o.opt_outs + EXCLUDED.opt_outs
+    )
+    -- an outcome beyond two windows is asked for by nobody, and so forgets no sums
+    SELECT least(
+      (SELECT pg_catalog.min(k.hour) FROM blocks AS k WHERE k.units <> 0 OR k.failed <> 0 OR k.exposed <> 0),
+      (SELECT pg_catalog.min(k.hour) FROM outcomes AS k WHERE k.delay_hours <= 2 * $3))
+    $query$, post_audit.units_query())
+  INTO changed_hour USING experiment, suppliers, window_hours;
+  UPDATE post_audit.conversion_rollups AS r
+  SET revision = r.revision + 1,
+    memory = CASE WHEN r.memory_through <= changed_hour THEN r.memory END,
+    sums = CASE WHEN r.memory_through <= changed_hour THEN r.sums END,
+    memory_through = CASE WHEN r.memory_through <= changed_hour THEN r.memory_through END
+  WHERE r.experiment = recount_units.experiment AND changed_hour IS NOT NULL;
+END
+$$;
+
+-- The next suppliers of a walk: of the invites (adding) in the order of their keys, or of the units (removing).
+CREATE FUNCTION post_audit.next_suppliers(experiment text, phase text, cursor text, "limit" integer) RETURNS text[]
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+DECLARE
+  found_keys text[];
+BEGIN
+  IF phase = 'removing' THEN
+    RETURN (SELECT pg_catalog.array_agg(k.supplier ORDER BY k.supplier) FROM (
+      SELECT u.supplier FROM post_audit.conversion_units AS u
+      WHERE u.experiment = next_suppliers.experiment AND (next_suppliers.cursor IS NULL OR u.supplier > next_suppliers.cursor)
+      ORDER BY u.supplier LIMIT next_suppliers."limit") AS k);
+  END IF;
+  EXECUTE pg_catalog.format(
+    'SELECT pg_catalog.array_agg(k.supplier_id::text ORDER BY k.supplier_id) FROM (
+       SELECT DISTINCT i.supplier_id FROM post_audit.invites AS i
+       WHERE i.experiment_id = $1::%s %s ORDER BY i.supplier_id LIMIT $3) AS k',
+    post_audit.role_type('invites', 'experiment_id'),
+    CASE WHEN cursor IS NULL THEN 'AND i.supplier_id IS NOT NULL AND $2::text IS NULL'
+      ELSE pg_catalog.format('AND i.supplier_id > $2::%s', post_audit.role_type('invites', 'supplier_id')) END)
+  INTO found_keys USING experiment, cursor, "limit";
+  RETURN found_keys;
+END
+$$;
+
+-- Where nobody notes changes, find them by their moments: invites, claims and opt-outs of the last hours are read again, with
+-- six hours of overlap for transactions that were still open. What was changed or deleted elsewhere is found by the round of
+-- checks.
+CREATE FUNCTION post_audit.note_by_moments(experiment text, since timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+BEGIN
+  EXECUTE pg_catalog.format(
+    'INSERT INTO post_audit.conversion_notes (experiment, supplier)
+     SELECT $1, i.supplier_id::text FROM post_audit.invites AS i WHERE i.experiment_id = $1::%s AND i.sent_at >= $2
+     UNION SELECT $1, c.supplier_id::text FROM post_audit.claims AS c WHERE c.verified_at >= $2
+     UNION SELECT $1, o.supplier_id::text FROM post_audit.opt_outs AS o WHERE o.opted_out_at >= $2',
+    post_audit.role_type('invites', 'experiment_id')) USING experiment, since - interval '6 hours';
+END
+$$;
+
+-- Bring the roll-up up to date, for `milliseconds` at most; repeat while the answer's `complete` is false. Everything that was
+-- committed before the call is in it once it is complete, where changes are noted (`noted`); else what lies in the moments
+-- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed.
+CREATE FUNCTION public.post_audit_maintain_conversions(
+  default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 800, batch integer DEFAULT 2000
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  until CONSTANT timestamptz := pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => milliseconds / 1000.0);
+  present_sources text;
+  noted boolean;
+  known record;
+  taken jsonb;
+  suppliers text[];
+  counted bigint := 0;
+  last_note bigint;
+  begun jsonb;
+BEGIN
+  PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
+  PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+  present_sources := post_audit.conversion_sources();
+  IF NOT post_audit.is_reference('invites') THEN
+    -- a walk over a table without our index sorts it for each batch
+    batch := 5 * batch;
+  END IF;
+  noted := post_audit.is_noted('invites') AND post_audit.is_noted('claims') AND post_audit.is_noted('opt_outs');
+
+  INSERT INTO post_audit.conversion_rollups AS r (experiment, sources, phase)
+  SELECT e.id::text, present_sources, 'adding' FROM post_audit.experiments AS e WHERE e.status = 'running'
+  ON CONFLICT (experiment) DO UPDATE
+    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, has_former = true
+    WHERE r.sources <> EXCLUDED.sources;
+
+  LOOP
+    -- A note without a supplier asks for a walk over all.
+    WITH gone AS (
+      DELETE FROM post_audit.conversion_notes AS n WHERE n.supplier IS NULL RETURNING n.experiment
+    )
+    SELECT pg_catalog.jsonb_agg(DISTINCT coalesce(g.experiment, '')) INTO begun FROM gone AS g;
+    UPDATE post_audit.conversion_rollups AS r
+    SET phase = 'adding', cursor = NULL, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
+    WHERE begun ? '' OR begun ? r.experiment;
+
+    IF NOT noted THEN
+      FOR known IN
+        SELECT r.experiment, r.read_until FROM post_audit.conversion_rollups AS r
+        WHERE r.phase = 'complete' AND r.read_until < pg_catalog.clock_timestamp() - interval '1 minute'
+      LOOP
+        PERFORM post_audit.note_by_moments(known.experiment, known.read_until);
+        UPDATE post_audit.conversion_rollups AS r SET read_until = pg_catalog.clock_timestamp()
+        WHERE r.experiment = known.experiment;
+      END LOOP;
+    END IF;
+
+    -- Taken first and read then, in a later snapshot: what changes in between leaves a note of its own.
+    last_note := (
+      SELECT pg_catalog.max(k.id)
+      FROM (SELECT n.id FROM post_audit.conversion_notes AS n ORDER BY n.id LIMIT batch) AS k);
+    WITH gone AS (
+      DELETE FROM post_audit.conversion_notes AS n WHERE n.id <= last_note AND n.supplier IS NOT NULL
+      RETURNING n.experiment, n.supplier
+    )
+    SELECT pg_catalog.jsonb_object_agg(y.experiment, y.suppliers) INTO taken
+    FROM (
+      SELECT coalesce(g.experiment, '') AS experiment, pg_catalog.jsonb_agg(DISTINCT g.supplier) AS suppliers
+      FROM gone AS g GROUP BY 1
+    ) AS y;
+    FOR known IN
+      SELECT r.experiment, coalesce(e.attribution_window_hours, default_window_hours)::integer AS window_hours
+      FROM post_audit.conversion_rollups AS r LEFT JOIN post_audit.experiments AS e ON e.id::text = r.experiment
+      WHERE taken ? r.experiment OR taken ? ''
+    LOOP
+      suppliers := ARRAY(
+        SELECT pg_catalog.jsonb_array_elements_text(coalesce(taken -> known.experiment, '[]'))
+        UNION SELECT pg_catalog.jsonb_array_elements_text(coalesce(taken -> '', '[]')));
+      PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
+      counted := counted + pg_catalog.cardinality(suppliers);
+    END LOOP;
+
+    IF taken IS NULL THEN
+      SELECT r.*, coalesce(e.attribution_window_hours, default_window_hours)::integer AS window_hours INTO known
+      FROM post_audit.conversion_rollups AS r LEFT JOIN post_audit.experiments AS e ON e.id::text = r.experiment
+      WHERE r.phase <> 'complete' ORDER BY r.experiment LIMIT 1;
+      EXIT WHEN NOT FOUND;
+      suppliers := post_audit.next_suppliers(known.experiment, known.phase, known.cursor, batch);
+      IF suppliers IS NULL THEN
+        -- After the first walk nobody can be left over: only a later one looks for those who are gone.
+        UPDATE post_audit.conversion_rollups AS r
+        SET cursor = NULL, read_until = coalesce(r.read_until, pg_catalog.clock_timestamp()),
+          phase = CASE WHEN r.phase = 'adding' AND r.has_former THEN 'removing' ELSE 'complete' END,
+          has_former = r.has_former AND r.phase = 'adding'
+        WHERE r.experiment = known.experiment;
+      ELSE
+        PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
+        counted := counted + pg_catalog.cardinality(suppliers);
+        UPDATE post_audit.conversion_rollups AS r SET cursor = suppliers[pg_catalog.cardinality(suppliers)]
+        WHERE r.experiment = known.experiment;
+      END IF;
+    END IF;
+    EXIT WHEN pg_catalog.clock_timestamp() >= until;
+  END LOOP;
+
+  -- The round of checks: what time is left goes on where the last call stopped.
+  FOR known IN
+    SELECT r.*, coalesce(e.attribution_window_hours, default_window_hours)::integer AS window_hours
+    FROM post_audit.conversion_rollups AS r LEFT JOIN post_audit.experiments AS e ON e.id::text = r.experiment
+    WHERE NOT noted AND r.phase = 'complete'
+  LOOP
+    suppliers := post_audit.next_suppliers(known.experiment, known.check_phase, known.check_cursor, batch);
+    IF suppliers IS NOT NULL THEN
+      PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
+    END IF;
+    UPDATE post_audit.conversion_rollups AS r
+    SET check_cursor = suppliers[pg_catalog.cardinality(suppliers)],
+      check_phase = CASE WHEN suppliers IS NOT NULL THEN r.check_phase WHEN r.check_phase = 'adding' THEN 'removing' ELSE 'adding' END
+    WHERE r.experiment = known.experiment;
+    EXIT WHEN pg_catalog.clock_timestamp() >= until;
+  END LOOP;
+
+  RETURN pg_catalog.jsonb_build_object(
+    'complete', NOT EXISTS (SELECT 1 FROM post_audit.conversion_rollups AS r WHERE r.phase <> 'complete')
+      AND NOT EXISTS (SELECT 1 FROM post_audit.conversion_notes),
+    'noted', noted, 'counted', counted);
+END
+$$;
+
 -- ---- 40_conversions.sql ----
 
--- The facts of step `conversions` and the one thing it changes.
+-- The facts of step `conversions`, and the changes it carries out.
 
--- Every running experiment with its counts by hour, up to `as_of` and no further.
+-- Every running experiment with its counts by hour, up to `as_of` and no further, from the roll-up
+-- (post_audit_maintain_conversions brings it up to date).
 --
 -- A unit is a supplier: its first invite of an experiment decides which variant and which block it belongs to, and
 -- later ones change nothing. Whether that message arrived makes no difference: who was meant to get a variant is
@@ -2087,24 +2796,27 @@ END;
 -- are `immature`. `opt_outs` and `failed` of a block count its units that asked for no more messages within the window,
 -- and those whose first invite could not be sent. `assigned` counts all units by epoch and variant, and
 -- `epoch_allocations` says how they were to be shared, as far as carried out decisions and the present row tell;
--- `claim_hours` is within how many hours 99 % of a variant's verified claims came, those up to two
--- windows late and of mature units, and at least 200 of them; `judged_from_epoch` is the epoch that began when a winner was last reverted or stopped.
--- With `hours`, only blocks of the last so many hours that can be judged are told; what is a first
--- invite is still found in all of them. `last_invite_at` is when the newest unit came in.
+-- `claim_hours` is within how many whole hours 99 % of a variant's suppliers that claimed had their first verified claim,
+-- those up to two windows late and of mature hours, and at least 200 of them; `judged_from_epoch` is the epoch that began
+-- when a winner was last reverted or stopped. `last_invite_at` is when the newest unit came in.
 --
--- Walks index (experiment_id, supplier_id, sent_at, id) with variant and allocation_epoch of the invites once, and looks
--- up in it the supplier of every verified claim: about a second for a million invites and 50,000 claims.
+-- With `remembered`, blocks that the step has folded into its `memory` are left out: those before `remembered_until`. So
+-- the time this takes does not grow with history.
 CREATE FUNCTION public.post_audit_read_conversions(
-  as_of timestamptz, default_window_hours integer DEFAULT 72, hours integer DEFAULT NULL
+  as_of timestamptz, default_window_hours integer DEFAULT 72, remembered boolean DEFAULT false
 ) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
--- Compiling the plan takes longer than running it, and the groups should stay in memory.
-SET jit = off SET work_mem = '64MB' AS $$
+-- Compiling the plan takes longer than running it.
+SET jit = off AS $$
 DECLARE
   experiment record;
+  rollup post_audit.conversion_rollups;
+  key text;
   since timestamptz;
   mature_until timestamptz;
-  attribution_window interval;
+  -- the hour that is just maturing, and the one of as_of: they are counted from the units themselves
+  maturing timestamptz;
+  present_hour CONSTANT timestamptz := pg_catalog.date_trunc('hour', as_of);
   counted jsonb;
   history jsonb;
   experiments jsonb := '[]';
@@ -2117,110 +2829,102 @@ BEGIN
     WHERE e.status = 'running'
     ORDER BY e.id
   LOOP
-    attribution_window := pg_catalog.make_interval(hours => experiment.window_hours);
-    mature_until := as_of - attribution_window;
-    since := coalesce(
-      pg_catalog.date_trunc('hour', mature_until - pg_catalog.make_interval(hours => hours)), '-infinity');
+    key := experiment.id::text;
+    mature_until := as_of - pg_catalog.make_interval(hours => experiment.window_hours);
+    maturing := pg_catalog.date_trunc('hour', mature_until);
+    SELECT r.* INTO rollup FROM post_audit.conversion_rollups AS r WHERE r.experiment = key;
+    -- Sums count claims up to two windows late, so they are of one window, and of nothing that as_of cannot see.
+    IF NOT remembered OR rollup.memory_through > maturing OR rollup.sums -> 'window_hours' <> pg_catalog.to_jsonb(experiment.window_hours) THEN
+      rollup.memory := NULL;
+      rollup.memory_through := NULL;
+      rollup.sums := NULL;
+    END IF;
+    since := coalesce(rollup.memory_through, '-infinity');
 
-    WITH units AS (
-      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.sent_at <= mature_until AS mature, f.epoch, f.variant,
-        pg_catalog.count(*) AS number, pg_catalog.max(f.sent_at) AS last_invite_at,
-        pg_catalog.count(*) FILTER (WHERE f.status = 'failed') AS failed
-      FROM (
-        SELECT DISTINCT ON (i.supplier_id) i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch, i.status
-        FROM post_audit.invites AS i
-        WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of
-        ORDER BY i.supplier_id, i.sent_at, i.id
-      ) AS f
+    WITH whole AS (
+      SELECT b.hour, b.epoch, b.variant, b.units, b.failed
+      FROM post_audit.conversion_blocks AS b
+      WHERE b.experiment = key AND b.hour >= since AND b.hour < present_hour AND b.units > 0
+    ),
+    edge AS (
+      SELECT pg_catalog.date_trunc('hour', u.sent_at) AS hour, u.epoch, u.variant, u.sent_at <= mature_until AS mature,
+        pg_catalog.count(*) AS units, pg_catalog.count(*) FILTER (WHERE u.failed) AS failed,
+        pg_catalog.count(*) FILTER (WHERE u.verified_at <= u.sent_at + pg_catalog.make_interval(hours => experiment.window_hours)) AS converted,
+        pg_catalog.count(*) FILTER (WHERE u.opted_out_at <= u.sent_at + pg_catalog.make_interval(hours => experiment.window_hours)) AS opt_outs
+      FROM post_audit.conversion_units AS u
+      WHERE u.experiment = key AND u.sent_at <= as_of
+        AND (u.sent_at >= maturing AND u.sent_at < maturing + interval '1 hour' OR u.sent_at >= present_hour)
       GROUP BY 1, 2, 3, 4
     ),
-    conversions AS (
-      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
-        pg_catalog.count(DISTINCT c.supplier_id) AS number
-      FROM post_audit.claims AS c
-      CROSS JOIN LATERAL (
-        SELECT i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
-        FROM post_audit.invites AS i
-        WHERE i.experiment_id = experiment.id AND i.supplier_id = c.supplier_id AND i.sent_at <= as_of
-        ORDER BY i.sent_at, i.id
-        LIMIT 1
-      ) AS f
-      WHERE c.verified_at IS NOT NULL AND c.claimed_at <= c.verified_at
-        AND f.sent_at <= mature_until
-        AND c.claimed_at >= f.sent_at AND c.verified_at <= f.sent_at + attribution_window
+    outcomes AS (
+      SELECT o.hour, o.epoch, o.variant, pg_catalog.sum(o.converted) AS converted, pg_catalog.sum(o.opt_outs) AS opt_outs
+      FROM post_audit.conversion_outcomes AS o
+      WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= experiment.window_hours
       GROUP BY 1, 2, 3
     ),
-    opt_outs AS (
-      SELECT pg_catalog.date_trunc('hour', f.sent_at) AS hour, f.epoch, f.variant,
-        pg_catalog.count(DISTINCT o.supplier_id) AS number
-      FROM post_audit.opt_outs AS o
-      CROSS JOIN LATERAL (
-        SELECT i.sent_at, i.variant, coalesce(i.allocation_epoch, 1) AS epoch
-        FROM post_audit.invites AS i
-        WHERE i.experiment_id = experiment.id AND i.supplier_id = o.supplier_id AND i.sent_at <= as_of
-        ORDER BY i.sent_at, i.id
-        LIMIT 1
-      ) AS f
-      WHERE f.sent_at <= mature_until
-        AND o.opted_out_at >= f.sent_at AND o.opted_out_at <= f.sent_at + attribution_window
-      GROUP BY 1, 2, 3
-    ),
-    delays AS (
-      SELECT f.variant, pg_catalog.percentile_cont(0.99) WITHIN GROUP (
-        ORDER BY EXTRACT(epoch FROM c.verified_at - f.sent_at)) / 3600 AS hours
-      FROM post_audit.claims AS c
-      CROSS JOIN LATERAL (
-        SELECT i.sent_at, i.variant
-        FROM post_audit.invites AS i
-        WHERE i.experiment_id = experiment.id AND i.supplier_id = c.supplier_id AND i.sent_at <= as_of
-        ORDER BY i.sent_at, i.id
-        LIMIT 1
-      ) AS f
-      WHERE c.verified_at IS NOT NULL AND c.claimed_at <= c.verified_at AND c.claimed_at >= f.sent_at
-        AND f.sent_at <= mature_until AND c.verified_at <= f.sent_at + 2 * attribution_window
-      GROUP BY f.variant
-      HAVING pg_catalog.count(*) >= 200
+    cells AS (
+      SELECT w.hour, w.epoch, w.variant, w.units, w.failed, coalesce(o.converted, 0) AS converted, coalesce(o.opt_outs, 0) AS opt_outs
+      FROM whole AS w
+      LEFT JOIN outcomes AS o ON o.hour = w.hour AND o.epoch = w.epoch AND o.variant = w.variant
+      WHERE w.hour < maturing
+      UNION ALL
+      SELECT e.hour, e.epoch, e.variant, e.units, e.failed, e.converted, e.opt_outs FROM edge AS e WHERE e.mature
     ),
     blocks AS (
-      SELECT u.hour, u.epoch,
-        pg_catalog.jsonb_object_agg(u.variant, pg_catalog.jsonb_build_object(
-          'units', u.number, 'converted', coalesce(c.number, 0), 'opt_outs', coalesce(o.number, 0), 'failed', u.failed
-        )) AS counts
-      FROM units AS u
-      LEFT JOIN conversions AS c ON c.hour = u.hour AND c.epoch = u.epoch AND c.variant = u.variant
-      LEFT JOIN opt_outs AS o ON o.hour = u.hour AND o.epoch = u.epoch AND o.variant = u.variant
-      WHERE u.mature AND u.hour >= since
-      GROUP BY u.hour, u.epoch
+      SELECT c.hour, c.epoch, pg_catalog.jsonb_object_agg(c.variant, pg_catalog.jsonb_build_object(
+          'units', c.units, 'converted', c.converted, 'opt_outs', c.opt_outs, 'failed', c.failed)) AS counts
+      FROM cells AS c GROUP BY c.hour, c.epoch
+    ),
+    immature AS (
+      SELECT y.variant, pg_catalog.sum(y.units) AS units
+      FROM (
+        SELECT w.variant, w.units FROM whole AS w WHERE w.hour > maturing
+        UNION ALL SELECT e.variant, e.units FROM edge AS e WHERE NOT e.mature
+      ) AS y GROUP BY y.variant
+    ),
+    assigned AS (
+      SELECT y.epoch, y.variant, pg_catalog.sum(y.units) AS units
+      FROM (
+        SELECT w.epoch, w.variant, w.units FROM whole AS w
+        UNION ALL SELECT e.epoch, e.variant, e.units FROM edge AS e WHERE e.hour = present_hour
+        UNION ALL SELECT s.epoch, s.variant, s.units
+          FROM pg_catalog.jsonb_to_recordset(rollup.sums -> 'assigned') AS s (epoch integer, variant text, units bigint)
+      ) AS y GROUP BY y.epoch, y.variant
+    ),
+    delays AS (
+      SELECT y.variant, y.delay_hours, pg_catalog.sum(y.claims) AS claims
+      FROM (
+        SELECT o.variant, o.delay_hours, o.converted AS claims FROM post_audit.conversion_outcomes AS o
+        WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= 2 * experiment.window_hours
+        UNION ALL SELECT s.variant, s.delay_hours, s.claims
+          FROM pg_catalog.jsonb_to_recordset(rollup.sums -> 'claims') AS s (variant text, delay_hours integer, claims bigint)
+      ) AS y GROUP BY y.variant, y.delay_hours
+    ),
+    claim_hours AS (
+      SELECT y.variant, pg_catalog.min(y.delay_hours) FILTER (WHERE y.so_far >= 0.99 * y.everything) AS hours
+      FROM (
+        SELECT d.variant, d.delay_hours, pg_catalog.sum(d.claims) OVER (PARTITION BY d.variant ORDER BY d.delay_hours) AS so_far,
+          pg_catalog.sum(d.claims) OVER (PARTITION BY d.variant) AS everything
+        FROM delays AS d
+      ) AS y WHERE y.everything >= 200 GROUP BY y.variant
     )
     SELECT pg_catalog.jsonb_build_object(
       'blocks', coalesce((
         SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(b.*) ORDER BY b.hour, b.epoch) FROM blocks AS b), '[]'),
-      'immature', coalesce((
-        SELECT pg_catalog.jsonb_object_agg(y.variant, y.number)
-        FROM (SELECT u.variant, pg_catalog.sum(u.number) AS number FROM units AS u WHERE NOT u.mature GROUP BY u.variant) AS y
-      ), '{}'),
-      'last_invite_at', (SELECT pg_catalog.max(u.last_invite_at) FROM units AS u),
+      'immature', coalesce((SELECT pg_catalog.jsonb_object_agg(y.variant, y.units) FROM immature AS y), '{}'),
+      'last_invite_at', (
+        SELECT pg_catalog.max(u.sent_at) FROM post_audit.conversion_units AS u WHERE u.experiment = key AND u.sent_at <= as_of),
       'assigned', coalesce((
         SELECT pg_catalog.jsonb_object_agg(z.epoch, z.counts)
-        FROM (
-          SELECT y.epoch, pg_catalog.jsonb_object_agg(y.variant, y.number) AS counts
-          FROM (
-            SELECT u.epoch, u.variant, pg_catalog.sum(u.number) AS number FROM units AS u GROUP BY u.epoch, u.variant
-          ) AS y
-          GROUP BY y.epoch
-        ) AS z
+        FROM (SELECT y.epoch, pg_catalog.jsonb_object_agg(y.variant, y.units) AS counts FROM assigned AS y GROUP BY y.epoch) AS z
       ), '{}'),
-      'claim_hours', coalesce((SELECT pg_catalog.jsonb_object_agg(d.variant, d.hours) FROM delays AS d), '{}'),
+      'claim_hours', coalesce((SELECT pg_catalog.jsonb_object_agg(d.variant, d.hours) FROM claim_hours AS d), '{}'),
       'exposed_to_several', (
-        SELECT pg_catalog.count(*)
-        FROM (
-          SELECT i.supplier_id
-          FROM post_audit.invites AS i
-          WHERE i.experiment_id = experiment.id AND i.sent_at <= as_of
-          GROUP BY i.supplier_id
-          HAVING pg_catalog.min(i.variant) <> pg_catalog.max(i.variant)
-        ) AS several
-      )
+        SELECT pg_catalog.count(*) FROM post_audit.conversion_units AS u
+        WHERE u.experiment = key AND u.other_variant_at <= as_of),
+      'memory', rollup.memory,
+      'remembered_until', rollup.memory_through,
+      'revision', coalesce(rollup.revision, 0)
     ) INTO counted;
 
     -- An epoch that had two allocations (taken back, and begun anew otherwise) is not known.
@@ -2247,6 +2951,8 @@ BEGIN
       'judged_from_epoch', (
         SELECT coalesce(pg_catalog.max((c.after ->> 'allocation_epoch')::integer), 1)
         FROM post_audit.changes AS c
+        -- who takes a switch back says nothing about the evidence
+        JOIN post_audit.decisions AS d ON d.id = c.decision_id AND d.kind = 'step'
         WHERE c.subject = 'experiment:' || experiment.id AND c.state = 'applied'
           AND c.before ->> 'winner' IS NOT NULL AND c.after ? 'winner' AND c.after ->> 'winner' IS NULL
       )
@@ -2280,8 +2986,61 @@ BEGIN
 END
 $$;
 
+-- Keep what the step remembers of an experiment's blocks before `through`, with their sums; only where no block has changed
+-- since they were read (`revision`).
+CREATE FUNCTION public.post_audit_maintain_conversion_memory(
+  experiment_id text, revision bigint, through timestamptz, memory jsonb, window_hours integer
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET jit = off AS $$
+DECLARE
+  rollup post_audit.conversion_rollups;
+  former jsonb;
+  since timestamptz := '-infinity';
+BEGIN
+  SELECT r.* INTO rollup FROM post_audit.conversion_rollups AS r WHERE r.experiment = experiment_id FOR UPDATE;
+  IF rollup.experiment IS NULL OR rollup.revision <> post_audit_maintain_conversion_memory.revision THEN
+    RETURN pg_catalog.jsonb_build_object('kept', false);
+  END IF;
+  IF rollup.memory_through <= through AND rollup.sums -> 'window_hours' = pg_catalog.to_jsonb(window_hours) THEN
+    former := rollup.sums;
+    since := rollup.memory_through;
+  END IF;
+  UPDATE post_audit.conversion_rollups AS r
+  SET memory = post_audit_maintain_conversion_memory.memory, memory_through = through,
+    sums = pg_catalog.jsonb_build_object(
+      'window_hours', window_hours,
+      'assigned', (
+        SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(z.*)), '[]')
+        FROM (
+          SELECT y.epoch, y.variant, pg_catalog.sum(y.units) AS units
+          FROM (
+            SELECT b.epoch, b.variant, b.units FROM post_audit.conversion_blocks AS b
+            WHERE b.experiment = experiment_id AND b.hour >= since AND b.hour < through
+            UNION ALL SELECT s.epoch, s.variant, s.units
+              FROM pg_catalog.jsonb_to_recordset(former -> 'assigned') AS s (epoch integer, variant text, units bigint)
+          ) AS y GROUP BY y.epoch, y.variant
+        ) AS z
+      ),
+      'claims', (
+        SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(z.*)), '[]')
+        FROM (
+          SELECT y.variant, y.delay_hours, pg_catalog.sum(y.claims) AS claims
+          FROM (
+            SELECT o.variant, o.delay_hours, o.converted AS claims FROM post_audit.conversion_outcomes AS o
+            WHERE o.experiment = experiment_id AND o.hour >= since AND o.hour < through AND o.delay_hours <= 2 * window_hours
+            UNION ALL SELECT s.variant, s.delay_hours, s.claims
+              FROM pg_catalog.jsonb_to_recordset(former -> 'claims') AS s (variant text, delay_hours integer, claims bigint)
+          ) AS y GROUP BY y.variant, y.delay_hours
+        ) AS z
+      ))
+  WHERE r.experiment = experiment_id;
+  RETURN pg_catalog.jsonb_build_object('kept', true);
+END
+$$;
+
 -- Set an experiment's active variant, winner, allocation or window where they still are what the decision saw. The same for
--- the way back. On the way back the epoch returns to its former number, which named the very same allocation.
+-- the way back. The number of the allocation's epoch only grows, on the way back too: suppliers invited before a switch and
+-- after its undo are never compared with one another. What it became stands in the change itself.
 CREATE FUNCTION post_audit.change_experiment(
   key text, expected jsonb, wanted jsonb, version bigint, decision_id bigint
 ) RETURNS void
@@ -2317,6 +3076,11 @@ BEGIN
     PERFORM post_audit.refuse_moved(subject, expected, state);
   END IF;
 
+  IF wanted ? 'allocation_epoch' AND (wanted ->> 'allocation_epoch')::integer <= present.allocation_epoch THEN
+    wanted := wanted || pg_catalog.jsonb_build_object('allocation_epoch', present.allocation_epoch + 1);
+    UPDATE post_audit.changes AS c SET after = c.after || wanted
+    WHERE c.decision_id = change_experiment.decision_id AND c.subject = 'experiment:' || key;
+  END IF;
   state := state || wanted;
   UPDATE post_audit.experiments AS e
   SET status = state ->> 'status',
@@ -2330,6 +3094,88 @@ BEGIN
   WHERE e.id::text = key;
 END
 $$;
+
+-- The epoch of an allocation is known only when it has begun: tell n8n that one.
+CREATE FUNCTION post_audit.finish_conversions(decision_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  UPDATE post_audit.outbox AS o
+  SET payload = o.payload || pg_catalog.jsonb_build_object('allocation_epoch', e.allocation_epoch)
+  FROM post_audit.experiments AS e
+  WHERE o.decision_id = finish_conversions.decision_id AND o.channel = 'n8n_ab_update'
+    AND o.subject = 'experiment:' || e.id AND o.state IN ('pending', 'demonstration')
+    AND o.payload -> 'allocation_epoch' IS DISTINCT FROM pg_catalog.to_jsonb(e.allocation_epoch);
+END
+$$;
+
+-- Carry out what a person decided about experiments: a decision like those of the step, in a run of its own. It
+-- replaces what still waits for approval. With `held`, what the step would do against it ({"winner": ...}) rests for the
+-- decision's `hold_days`. Refuses changes of anything but experiments.
+CREATE FUNCTION public.post_audit_apply_experiment_by_hand(decision jsonb, actor text, held jsonb DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  new_run bigint;
+  new_id bigint;
+  remaining integer;
+BEGIN
+  IF EXISTS (
+    SELECT 1 FROM pg_catalog.jsonb_array_elements(decision -> 'changes') AS c (value)
+    WHERE c.value ->> 'subject' NOT LIKE 'experiment:%'
+  ) THEN
+    RAISE EXCEPTION 'Only experiments are changed this way.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE post_audit.changes AS c SET state = 'superseded'
+  FROM post_audit.decisions AS d
+  WHERE d.id = c.decision_id AND d.step = 'conversions' AND c.state = 'proposed';
+  UPDATE post_audit.decisions AS d SET state = 'superseded' WHERE d.step = 'conversions' AND d.state = 'proposed';
+
+  INSERT INTO post_audit.runs (tick, kind, state, steps, owner, as_of, lease_expires_at, finished_at)
+  VALUES ('by hand ' || pg_catalog.gen_random_uuid(), 'step', 'completed', '["conversions"]', actor, post_audit.clock(),
+    pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp())
+  RETURNING id INTO new_run;
+  INSERT INTO post_audit.decisions
+    (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, hold_days, actor, as_of)
+  VALUES (new_run, 'conversions', 'act', 'act', 'applying', decision ->> 'headline', decision -> 'reasons',
+    decision -> 'numbers', coalesce(decision ->> 'next', ''), decision -> 'messages', decision -> 'undo_messages',
+    coalesce((decision ->> 'hold_days')::integer, 7), actor, post_audit.clock())
+  RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = pg_catalog.replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
+  INSERT INTO post_audit.changes (decision_id, position, subject, before, after, state)
+  SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after', 'pending'
+  FROM pg_catalog.jsonb_array_elements(decision -> 'changes') WITH ORDINALITY AS c (value, position);
+  remaining := post_audit.carry_out(new_id, 500);
+  INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms)
+  VALUES (new_run, 'conversions', 'decided', new_id, 0);
+  IF held IS NOT NULL THEN
+    INSERT INTO post_audit.holds AS h (subject, undone, held_at, until, decision_id)
+    SELECT c.subject, held, post_audit.clock(),
+      post_audit.clock() + pg_catalog.make_interval(days => d.hold_days), new_id
+    FROM post_audit.changes AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id
+    WHERE c.decision_id = new_id
+    ON CONFLICT (subject) DO UPDATE
+      SET undone = EXCLUDED.undone, held_at = EXCLUDED.held_at, until = EXCLUDED.until, decision_id = EXCLUDED.decision_id;
+  END IF;
+  RETURN post_audit.answer(new_id, remaining);
+END
+$$;
+
+-- The decisions that changed an experiment or proposed to, newest first: what each set, and from what.
+CREATE FUNCTION public.post_audit_read_experiment_switches(experiment_id text, "limit" integer DEFAULT 50) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+      'decision_id', page.id, 'kind', page.kind, 'at', page.decided_at, 'headline', page.headline, 'actor', page.actor,
+      'state', page.state, 'before', page.before, 'after', page.after,
+      'undone_by', (SELECT max(u.id) FROM post_audit.decisions AS u WHERE u.undoes = page.id)
+    ) ORDER BY page.id DESC), '[]')
+  FROM (
+    SELECT d.id, d.kind, d.decided_at, d.headline, d.actor, c.state, c.before, c.after
+    FROM post_audit.changes AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id
+    WHERE c.subject = 'experiment:' || post_audit_read_experiment_switches.experiment_id
+    ORDER BY d.id DESC
+    LIMIT post_audit_read_experiment_switches."limit"
+  ) AS page;
+END;
 
 -- ---- 41_infrastructure.sql ----
 
@@ -5282,6 +6128,103 @@ BEGIN
   );
 END
 $$;
+
+-- ---- 46_conversion_notes.sql ----
+
+-- Notes of what changes in our own tables, for the roll-up of experiments.
+
+-- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
+CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- a load of more rows than this is counted by a walk over all
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
+    ELSE
+      INSERT INTO post_audit.conversion_notes (experiment, supplier)
+      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
+    UNION
+    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- The same for claims and opt-outs, which belong to no experiment.
+CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+    ELSE
+      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (supplier)
+    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
+CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
+  RETURN NULL;
+END
+$$;
+
+-- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
+DO $$
+DECLARE
+  noted record;
+  kind text;
+BEGIN
+  FOR noted IN
+    SELECT t.relation, t.note FROM (VALUES
+      ('public.invites_ab_test', 'note_invites'),
+      ('public.claim_airdrop_log', 'note_suppliers'),
+      ('post_audit.opt_out_log', 'note_suppliers')
+    ) AS t (relation, note)
+    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
+  LOOP
+    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
+      CONTINUE WHEN EXISTS (
+        SELECT 1 FROM pg_trigger AS t
+        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
+      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
+        'post_audit_notes_' || lower(kind), kind, noted.relation,
+        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
+          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- Written last by whoever quarantines or restores.
+CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
+  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
 
 -- ---- 46_task_queue.sql ----
 

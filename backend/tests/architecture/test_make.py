@@ -25,6 +25,7 @@ PROMISED: Final = [
     "test",
     "test-all",
     "test-fast",
+    "test-n8n",
 ]
 
 
