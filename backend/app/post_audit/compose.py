@@ -13,10 +13,11 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
+from app.post_audit.engine import Wanted, install, run_once
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox import ConsoleSender, dispatch
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Runner, RunReport
+from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
 from app.post_audit.step import Channel
 from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
@@ -51,11 +52,28 @@ class Application:
     direct: str | None = field(repr=False)
     """The connection string; None where there is only the REST interface."""
     server: ServerHandle | None = None
+    _beside: list[ServerHandle] = field(default_factory=list, repr=False)
+    """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
 
     @property
     def conninfo(self) -> str:
         """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
         return _needed(self.direct)
+
+    def engine_conninfo(self) -> str:
+        """Where the engine's tables are; they are made when they are missing.
+
+        Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
+        owns a run, stands in the marketplace in both cases.
+        """
+        if self.direct is not None:
+            install(self.direct)
+            return self.direct
+        while self._beside:
+            self._beside.pop().close()
+        self._beside.append(EmbeddedServer(self.settings.data_directory).acquire())
+        install(conninfo := self._beside[-1].conninfo)
+        return conninfo
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
@@ -80,6 +98,22 @@ class Application:
         report = self.runner.run(**request)
         return self.runner.reread(report) if self.deliver() else report
 
+    def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
+        """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.
+
+        Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
+        the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
+        """
+        if self.direct is None:
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        try:
+            install(self.direct)
+        except ConfigurationError as error:
+            _log.warning("engine.not_used", why=str(error))
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
+        return self.runner.reread(report) if self.deliver() else report
+
     def deliver(self) -> int:
         """Send what waits in the outbox, once each; return how many were tried."""
         return dispatch(self.database, self.senders)
@@ -95,6 +129,8 @@ class Application:
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()
+        while self._beside:
+            self._beside.pop().close()
         if self.server is not None:
             self.server.close()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
@@ -26,7 +27,7 @@ from app.post_audit.runner.report import (
 )
 from app.post_audit.step import Decision
 
-__all__ = ["SMALL_BATCH", "Begun", "Run", "Runner"]
+__all__ = ["SMALL_BATCH", "Begun", "Order", "Overtaken", "Run", "Runner"]
 
 # The answer of post_audit_apply_begin_run, and of run_as_json, as they come from the database.
 Begun = Mapping[str, Any]
@@ -37,7 +38,43 @@ SMALL_BATCH: Final = 250
 # How often a follower looks whether the run it waits for has ended.
 _FOLLOW_SECONDS: Final = 0.3
 
+_GIVEN_UP: Final = {
+    "code": "GivenUp",
+    "message": "The step was given up: worker after worker ended in the middle of it.",
+    "cure": "Look for what ends them (memory, most often); the next run does the step again.",
+}
+
 _log = get_logger(__name__)
+
+
+class Overtaken(Exception):
+    """The run was not begun, because a later tick of the schedule covers it."""
+
+
+class Order(Protocol):
+    """Whoever orders runs from outside: the durable engine."""
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the step that the run stands at has ended so many workers that it is recorded as failed."""
+
+    def is_overtaken(self) -> bool:
+        """Whether a later tick covers this one, so that it need not be run any more."""
+
+    def step(self, run_id: int, name: str, body: Callable[[], Mapping[str, Any]]) -> None:
+        """Call `body`, which does one step and answers with JSON, and keep that it is done."""
+
+
+class _AtOnce:
+    """Runs what is asked for, here and now."""
+
+    gives_up = False
+
+    def is_overtaken(self) -> bool:
+        return False
+
+    def step(self, _run_id: int, _name: str, body: Callable[[], Mapping[str, Any]]) -> None:
+        body()
 
 
 class Runner:
@@ -110,16 +147,20 @@ class Runner:
         kind: RunKind = "manual",
         names: Sequence[str] | None = None,
         progress: Progress | None = None,
+        order: Order | None = None,
     ) -> RunReport:
         """Run once for this tick, or go on with a run that was interrupted, or follow the one that is going on.
 
-        Without a tick, every call is a tick of its own. Raises `RunLost` when another worker took the run over.
+        Without a tick, every call is a tick of its own. Told to stop, it returns a report whose state is `running`.
+        Raises `RunLost` when another worker took the run over, and `Overtaken` when the order says so.
         """
-        show = progress or Silence()
+        show, ordered = progress or Silence(), order or _AtOnce()
         tick = tick or f"{kind}:{secrets.token_hex(8)}"
         mine = owner.mine()
         chosen = None if names is None else [step.name for step in self._chosen(names)]
         while True:
+            if ordered.is_overtaken():
+                raise Overtaken
             begun: Any = self._database.call(
                 "post_audit_apply_begin_run",
                 tick=tick,
@@ -132,15 +173,23 @@ class Runner:
             if state == "finished":
                 return self._report(run, "finished")
             if state == "busy":
-                ended = self._follow(run, begun["lease_remaining_ms"], show)
+                ended = self._follow(run, begun["lease_remaining_ms"], show, ordered)
+                if self._stopping.is_set():
+                    return self._report(run, "followed")
                 # A run of all steps that this one waited for has done what was asked for; a schedule's tick and a
                 # single step are asked for by name.
                 if ended is not None and kind == "manual" and ended["requested_steps"] is None:
                     return self._report(ended, "followed")
                 continue
-            report = self._own(begun, show, origin=state)
+            try:
+                report = self._own(begun, show, ordered, origin=state)
+            except BaseException:
+                # Whoever comes next in this process need not wait for the lease of a run that nobody works on.
+                owner.leave(mine)
+                raise
             if (
-                state == "resumed"
+                not self._stopping.is_set()
+                and state == "resumed"
                 and run["tick"] != tick
                 and (kind != "manual" or run["requested_steps"] is not None)
             ):
@@ -150,6 +199,10 @@ class Runner:
     def reread(self, report: RunReport) -> RunReport:
         """The same run as it stands now, with what has become of its messages."""
         return self._report(self._database.call("post_audit_read_run", run_id=report.run_id), report.origin)
+
+    def told(self, run_id: int) -> RunReport:
+        """A run that another worker has made, as it stands now."""
+        return self._report(self._database.call("post_audit_read_run", run_id=run_id), "followed")
 
     def carry_out(
         self, decision_id: int, remaining: int, progress: Progress | None = None, *, batch: int = SMALL_BATCH
@@ -164,7 +217,9 @@ class Runner:
         decision: JSON = answer["decision"]
         return decision
 
-    def _own(self, begun: Begun, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:
+    def _own(
+        self, begun: Begun, show: Progress, ordered: Order, *, origin: Literal["started", "resumed"]
+    ) -> RunReport:
         run = begun["run"]
         owned = OwnedRun(
             run_id=int(run["id"]),
@@ -176,7 +231,8 @@ class Runner:
         with Heartbeat(self._database, owned, self._lease):
             for decision_id in begun["unfinished"]:
                 self._finish_interrupted(decision_id, show)
-            for step in self._chosen(run["requested_steps"]):
+            gives_up = ordered.gives_up and origin == "resumed"
+            for step in self._known(run["requested_steps"]):
                 if step.name in done:
                     continue
                 if self._stopping.is_set():
@@ -185,10 +241,12 @@ class Runner:
                     return self._report(
                         self._database.call("post_audit_read_run", run_id=owned.run_id), origin
                     )
-                show.step_started(step)
-                report = self._one(step, owned, show)
-                self._log_step(report, run_id=owned.run_id)
-                show.step_ended(report)
+                ordered.step(
+                    owned.run_id,
+                    step.name,
+                    functools.partial(self._shown, step, owned, show, gives_up=gives_up),
+                )
+                gives_up = False
             ended = self._database.call("post_audit_apply_finish_run", **owned.key)
         report_of_run = self._report(ended, origin)
         _log.info(
@@ -207,9 +265,20 @@ class Runner:
         except (StateMoved, NotFound) as error:
             _log.warning("decision.unfinished", decision_id=decision_id, error=str(error))
 
-    def _one(self, step: AnyStep, owned: OwnedRun, show: Progress) -> StepReport:
+    def _shown(self, step: AnyStep, owned: OwnedRun, show: Progress, *, gives_up: bool) -> Mapping[str, Any]:
+        """Do one step and tell of it; what is kept of it."""
+        show.step_started(step)
+        report = self._one(step, owned, show, gives_up=gives_up)
+        self._log_step(report, run_id=owned.run_id)
+        show.step_ended(report)
+        decision = report.decision
+        return {"state": report.state, "decision_id": None if decision is None else decision["id"]}
+
+    def _one(self, step: AnyStep, owned: OwnedRun, show: Progress, *, gives_up: bool) -> StepReport:
         started = time.monotonic()
-        if owned.modes.get(step.name) == "paused":
+        if gives_up:
+            report = StepReport(step=step.name, title=step.title, state="failed", error=_GIVEN_UP)
+        elif owned.modes.get(step.name) == "paused":
             report = StepReport(step=step.name, title=step.title, state="paused")
         else:
             try:
@@ -263,8 +332,11 @@ class Runner:
         )
         return dict(answer)
 
-    def _follow(self, run: Run, lease_remaining_ms: int, show: Progress) -> Run | None:
-        """Wait until another worker's run has ended, and return it; None when its owner is gone."""
+    def _follow(self, run: Run, lease_remaining_ms: int, show: Progress, ordered: Order) -> Run | None:
+        """Wait until another worker's run has ended, and return it; None when there is something else to do.
+
+        That is when its owner is gone, when this tick need not be run any more, or when this worker is to stop.
+        """
         by = run["owner"]
         show.waiting(owner.readable(by))
         deadline = time.monotonic() + lease_remaining_ms / 1000
@@ -272,7 +344,8 @@ class Runner:
             if owner.is_dead(by):
                 self._release(run)
                 return None
-            time.sleep(_FOLLOW_SECONDS)
+            if self._stopping.wait(_FOLLOW_SECONDS) or ordered.is_overtaken():
+                return None
             now: Any = self._database.call("post_audit_read_run", run_id=run["id"])
             if now["state"] != "running":
                 return dict(now)
@@ -291,6 +364,14 @@ class Runner:
 
     def _chosen(self, names: Sequence[str] | None) -> tuple[AnyStep, ...]:
         return self._steps if names is None else tuple(self.step(name) for name in names)
+
+    def _known(self, names: Sequence[str] | None) -> tuple[AnyStep, ...]:
+        """The steps of a run that another version of the program may have begun, without those that it alone had."""
+        known = {step.name for step in self._steps}
+        for name in names or ():
+            if name not in known:
+                _log.warning("step.unknown", step=name)
+        return self._chosen(None if names is None else [name for name in names if name in known])
 
     def _failure(self, step: AnyStep, error: Exception, started: float) -> StepReport:
         if isinstance(error, PostAuditError):
