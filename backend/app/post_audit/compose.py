@@ -13,7 +13,7 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, install, run_once
+from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox import ConsoleSender, dispatch
 from app.post_audit.ports import Database, Sender
@@ -97,6 +97,14 @@ class Application:
         """Run once (see `Runner.run`), then send what is due."""
         report = self.runner.run(**request)
         return self.runner.reread(report) if self.deliver() else report
+
+    def operations(self) -> dict[str, Any]:
+        """How the machinery stands: runs, workers, leases, messages, the next tick, and the queue of this database.
+
+        `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
+        """
+        now: Any = self.database.call("post_audit_read_operations")
+        return {**now, "queue": None if self.direct is None else depth(self.direct)}
 
     def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
         """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.

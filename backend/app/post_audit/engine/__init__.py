@@ -8,9 +8,20 @@ queue that was lost, or that hands the same work to two, costs time and nothing 
 from __future__ import annotations
 
 from app.post_audit.engine.once import run_once
-from app.post_audit.engine.queue import Queue, Task, Wanted, install
+from app.post_audit.engine.queue import Queue, Task, Wanted, depth, install
 from app.post_audit.engine.schedule import Schedule, tick_of
 from app.post_audit.engine.worker import Worker
 from app.post_audit.engine.workshop import Workshop
 
-__all__ = ["Queue", "Schedule", "Task", "Wanted", "Worker", "Workshop", "install", "run_once", "tick_of"]
+__all__ = [
+    "Queue",
+    "Schedule",
+    "Task",
+    "Wanted",
+    "Worker",
+    "Workshop",
+    "depth",
+    "install",
+    "run_once",
+    "tick_of",
+]

@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
@@ -74,11 +74,19 @@ class Presence:
 
     def _tell(self) -> None:
         try:
+            self._forget_the_dead()
             self._workshop.database.call(
                 "post_audit_apply_worker_seen", name=self._name, kind=self._kind, next_tick=self._next_tick
             )
         except PostAuditError as error:
             _log.warning("worker.not_told", error=redact(str(error)))
+
+    def _forget_the_dead(self) -> None:
+        """Those of this machine that were killed are not missed; those of others are told as not seen."""
+        now: Any = self._workshop.database.call("post_audit_read_operations")
+        for worker in now["workers"]:
+            if owner.is_dead(worker["name"]):
+                self._workshop.database.call("post_audit_apply_worker_gone", name=worker["name"])
 
     def _deliver(self) -> None:
         try:

@@ -28,7 +28,7 @@ from app.post_audit.runner import RunKind, owner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PATIENCE", "Attempt", "Queue", "Task", "Wanted", "install"]
+__all__ = ["PATIENCE", "Attempt", "Queue", "Task", "Wanted", "depth", "install"]
 
 VERSION: Final = "0.5.1"
 _QUEUE: Final = "post_audit"
@@ -89,6 +89,29 @@ def install(conninfo: str) -> None:
                 cure="Run post-audit migrate once as the owner of the database.",
             ) from error
         raise named from error
+
+
+def depth(conninfo: str) -> dict[str, Any] | None:
+    """How many tasks wait, are being worked on, failed within a week; for how many seconds the oldest waits.
+
+    None where the engine's tables have not been made yet.
+    """
+    try:
+        with connect(conninfo) as connection:
+            if connection.execute("SELECT to_regclass('absurd.t_post_audit') IS NULL").fetchone() == (True,):
+                return None
+            row = connection.execute(
+                "SELECT jsonb_build_object("
+                "'waiting', count(*) FILTER (WHERE t.state IN ('pending', 'sleeping')),"
+                "'running', count(*) FILTER (WHERE t.state = 'running'),"
+                "'failed', count(*) FILTER (WHERE t.state = 'failed'),"
+                "'oldest_waiting_seconds', round(coalesce(extract(epoch FROM absurd.current_time()"
+                " - min(t.enqueue_at) FILTER (WHERE t.state IN ('pending', 'sleeping'))), 0), 1))"
+                " FROM absurd.t_post_audit AS t"
+            ).fetchone()
+    except psycopg.Error as error:
+        raise translate(error) from error
+    return None if row is None else dict(row[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,24 +276,6 @@ class Queue:
                     )
                     _log.info("task.worker_gone", owner=owner.readable(by))
         return len(dead)
-
-    def depth(self) -> dict[str, Any]:
-        """How many tasks wait, are being worked on, failed within the kept days; for how long the oldest waits."""
-        row = self._connection.execute(
-            "SELECT count(*) FILTER (WHERE t.state IN ('pending', 'sleeping')),"
-            " count(*) FILTER (WHERE t.state = 'running'), count(*) FILTER (WHERE t.state = 'failed'),"
-            " coalesce(extract(epoch FROM absurd.current_time()"
-            " - min(t.enqueue_at) FILTER (WHERE t.state IN ('pending', 'sleeping'))), 0)::float8"
-            " FROM absurd.t_post_audit AS t"
-        ).fetchone()
-        if row is None:
-            raise ConfigurationError("The queue gave no answer.", cure="Look at the database's log.")
-        return {
-            "waiting": row[0],
-            "running": row[1],
-            "failed": row[2],
-            "oldest_waiting_seconds": round(row[3], 1),
-        }
 
     def clean(self) -> None:
         """Remove tasks that ended long ago, a thousand at most."""

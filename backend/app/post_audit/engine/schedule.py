@@ -84,6 +84,7 @@ class Schedule:
                         self._look(tick, start, asked)
                         if tick != asked:
                             asked, jitter = tick, self._some_jitter()
+                            _log.debug("schedule.waiting", tick=tick, until=following.isoformat())
                         wait = min(_LOOK_AGAIN, following + jitter - now)
                     else:
                         wait = start + jitter - now
