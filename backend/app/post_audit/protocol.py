@@ -186,7 +186,7 @@ class PostAuditProtocol:
             return {}  # only the main thread may; whoever runs this in another one calls stop()
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            _log.info("schedule.stopping", signal=signal.Signals(number).name)
+            _log.info("protocol.stopping", signal=signal.Signals(number).name)
             self.stop()
 
         return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
