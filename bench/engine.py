@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from app.post_audit import logs
@@ -18,6 +19,7 @@ from app.post_audit.db.migrate import migrate
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.engine import Queue, Wanted, Workshop, install
 from app.post_audit.engine.handling import Watcher, handle
+from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.ports import Database
 from app.post_audit.runner import Runner
 from app.post_audit.step import Decision, Outcome, Reason, Step
@@ -61,9 +63,9 @@ class Bench:
         """No inbox."""
         return []
 
-    def deliver(self) -> int:
+    def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
         """No receivers."""
-        return 0
+        return dispatch(self.database, {}, patience_seconds=patience_seconds, stop=stop)
 
     def renewed(self) -> Workshop:
         """The server stays."""

@@ -195,10 +195,10 @@ BEGIN ATOMIC
     'workers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', w.name, 'kind', w.kind, 'started_at', w.started_at,
         'seen_at', w.seen_at, 'alive', w.seen_at > n.moment - interval '1 minute', 'next_tick', w.next_tick)
         ORDER BY w.started_at), '[]') FROM post_audit.workers AS w),
-    'messages', (SELECT jsonb_build_object('pending', count(*), 'due', count(*) FILTER (WHERE o.next_attempt_at <= n.moment),
+    'messages', (SELECT jsonb_build_object('waiting', count(*), 'due', count(*) FILTER (WHERE o.next_attempt_at <= n.moment),
         'claimed', count(*) FILTER (WHERE o.claimed_until > n.moment),
         'oldest_seconds', round(coalesce(extract(epoch FROM n.moment - min(o.created_at)), 0), 1))
-      FROM post_audit.outbox AS o WHERE o.state = 'pending'),
+      FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent')),
     'next_tick', (SELECT min(w.next_tick) FROM post_audit.workers AS w
       WHERE w.kind = 'schedule' AND w.seen_at > n.moment - interval '1 minute')
   ) FROM (SELECT clock_timestamp() AS moment) AS n;

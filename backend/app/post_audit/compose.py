@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,7 +16,7 @@ from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError
-from app.post_audit.outbox import ConsoleSender, dispatch
+from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
 from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
@@ -66,6 +67,8 @@ class Application:
         Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
         owns a run, stands in the marketplace in both cases.
         """
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
         if self.direct is not None:
             install(self.direct)
             return self.direct
@@ -96,7 +99,7 @@ class Application:
     def run(self, **request: Any) -> RunReport:  # noqa: ANN401 - passed on to Runner.run
         """Run once (see `Runner.run`), then send what is due."""
         report = self.runner.run(**request)
-        return self.runner.reread(report) if self.deliver() else report
+        return self.runner.reread(report) if self.deliver().tried else report
 
     def operations(self) -> dict[str, Any]:
         """How the machinery stands: runs, workers, leases, messages, the next tick, and the queue of this database.
@@ -114,17 +117,19 @@ class Application:
         """
         if self.direct is None:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
         try:
             install(self.direct)
         except ConfigurationError as error:
             _log.warning("engine.not_used", why=str(error))
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
-        return self.runner.reread(report) if self.deliver() else report
+        return self.runner.reread(report) if self.deliver().tried else report
 
-    def deliver(self) -> int:
-        """Send what waits in the outbox, once each; return how many were tried."""
-        return dispatch(self.database, self.senders)
+    def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
+        """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
+        return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""

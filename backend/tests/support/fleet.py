@@ -157,7 +157,7 @@ def settle(looking: psycopg.Connection, *, seconds: float = 60) -> None:
                 looking,
                 "SELECT NOT EXISTS (SELECT FROM post_audit.runs WHERE state = 'running') AND NOT EXISTS (SELECT FROM"
                 " absurd.t_post_audit WHERE state IN ('pending', 'sleeping', 'running')) AND NOT EXISTS (SELECT FROM"
-                " post_audit.outbox WHERE state = 'pending')",
+                " post_audit.outbox WHERE state IN ('pending', 'sent'))",
             )
         ),
         "every run has ended and every message is settled",

@@ -90,7 +90,7 @@ def _print_status(document: dict[str, Any]) -> None:
     )
     messages = ", ".join(f"{count(number)} {state}" for state, number in document["outbox"].items())
     oldest = document["operations"]["messages"]
-    if oldest["pending"]:
+    if oldest["waiting"]:
         messages += f"; the oldest waits for {_seconds(oldest['oldest_seconds'])}"
     rows.add_row("messages", messages or "none")
     for role in document["bindings_needed"]:

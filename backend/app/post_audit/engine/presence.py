@@ -30,6 +30,7 @@ class Presence:
         self._workshop, self._kind = workshop, kind
         self._name = owner.mine()
         self._next_tick: datetime | None = None
+        self._due: float | None = None
         self._soon = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name=f"post-audit-{kind}", daemon=True)
@@ -69,8 +70,15 @@ class Presence:
                 self._tell()
             if self._kind == "worker":
                 self._deliver()
-            self._soon.wait(_DELIVER_EVERY.total_seconds())
+            if self._ended.is_set():
+                return
+            self._soon.wait(self._pause())
             self._soon.clear()
+
+    def _pause(self) -> float:
+        """Seconds until there is something to do: a message is due, or it is time to look again."""
+        longest = _DELIVER_EVERY.total_seconds()
+        return longest if self._due is None else min(longest, max(0.05, self._due))
 
     def _tell(self) -> None:
         try:
@@ -89,8 +97,9 @@ class Presence:
                 self._workshop.database.call("post_audit_apply_worker_gone", name=worker["name"])
 
     def _deliver(self) -> None:
+        self._due = None
         try:
-            self._workshop.deliver()
+            self._due = self._workshop.deliver(stop=self._ended).due_in_seconds
         except PostAuditError as error:
             # What was claimed is due again when its claim has run out.
             _log.warning("outbox.not_delivered", code=type(error).__name__, error=redact(str(error)))

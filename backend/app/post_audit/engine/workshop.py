@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Protocol
 
+from app.post_audit.outbox import Delivery
 from app.post_audit.ports import Database
 from app.post_audit.runner import Runner
 from app.post_audit.steps.enhancements.inbox import Collected
@@ -28,8 +30,8 @@ class Workshop(Protocol):
     def take_in(self) -> list[Collected]:
         """Store the audits that lie in the inbox."""
 
-    def deliver(self) -> int:
-        """Send what is due in the outbox; return how many messages were tried."""
+    def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
+        """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
 
     def renewed(self) -> Workshop:
         """The same over an embedded server that answers again; itself over a database of somebody's own."""
