@@ -29,7 +29,7 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-all test-fast bench lint format migration docs lock clean
+.PHONY: help install run serve test test-all test-fast faults bench lint format migration docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-all: $(DEVELOPMENT) ## run every test, and properties with twelve times as 
 
 test-fast: $(DEVELOPMENT) ## run the tests that need no database: unit and architecture
 	@$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow" backend/tests/unit backend/tests/architecture $(ARGS)
+
+faults: $(DEVELOPMENT) ## kill and restart everything at random for 45 minutes (ARGS="--kills 20 --restarts 2" for less)
+	@PYTHONPATH=backend $(BIN)/python -m tests.faults.campaign $(ARGS)
 
 bench: $(DEVELOPMENT) ## measure every step and the whole (ARGS=--json for machines)
 	@for script in $(BENCHES); do $(BIN)/python "$$script" $(ARGS) || exit 1; done
