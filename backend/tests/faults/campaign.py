@@ -140,9 +140,10 @@ class _Chaos:
                 " FROM post_audit.runs AS r WHERE r.state = 'running' AND r.token <= %s",
                 (_KILLS_OF_ONE_RUN,),
             ).fetchone()
-            if row is not None and row[1] >= wanted:
+            name = self._fleet.name_of(row[0]) if row is not None and row[1] >= wanted else None
+            if row is not None and name is not None:
                 time.sleep(self._chance.uniform(0, 0.01))
-                return self._fleet.name_of(row[0]), STEPS[row[1]] if row[1] < len(STEPS) else "before its end"
+                return name, STEPS[row[1]] if row[1] < len(STEPS) else "before its end"
         return None, ""
 
     def do(self, what: str, looking: psycopg.Connection) -> None:
