@@ -131,7 +131,7 @@ BEGIN
       'can_undo', d.final_because = '' AND EXISTS (
         SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'applied'),
       'can_approve', EXISTS (SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'proposed'),
-      'former', (
+      'former', CASE WHEN c.reference ? 'anew' THEN NULL ELSE (
         SELECT f.reference FROM post_audit.outbox AS f
         WHERE f.channel = c.channel AND f.receiver = c.receiver AND f.subject = c.subject AND f.state = 'delivered'
           AND f.settled_at > present - interval '1 day' AND f.says = c.says AND f.carried_by IS NULL AND f.reference IS NOT NULL
@@ -139,14 +139,15 @@ BEGIN
             SELECT 1 FROM post_audit.outbox AS b
             WHERE b.channel = f.channel AND b.subject = f.subject AND b.state = 'delivered' AND b.sequence > f.sequence
               AND b.says IS DISTINCT FROM c.says)
-        ORDER BY f.sequence DESC LIMIT 1)
+        ORDER BY f.sequence DESC LIMIT 1) END
     ) ORDER BY c.sequence), '[]')
     FROM post_audit.outbox AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id WHERE c.id = ANY (claimed));
 END
 $$;
 
 -- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
--- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message.
+-- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
+-- or says (`anew`) that it no longer has the one that said the same.
 -- What was superseded or dropped while it was on its way stays so.
 CREATE FUNCTION public.post_audit_apply_settle_message(
   message_id text, owner text, state text, detail text, retry_seconds double precision DEFAULT 0,

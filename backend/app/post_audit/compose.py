@@ -17,6 +17,8 @@ from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
+from app.post_audit.outbox.n8n import N8nAccess, N8nSender
+from app.post_audit.outbox.telegram import TelegramSender
 from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
@@ -24,7 +26,7 @@ from app.post_audit.step import Channel
 from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
 from app.post_audit.steps.enhancements.inbox import Collected, collect
 
-__all__ = ["EMBEDDED_ACTOR", "STEPS", "Application", "build", "open_connection"]
+__all__ = ["EMBEDDED_ACTOR", "PATIENCE_SECONDS", "STEPS", "Application", "build", "open_connection"]
 
 STEPS: Final[tuple[AnyStep, ...]] = (
     conversions.STEP,
@@ -39,6 +41,8 @@ STEPS: Final[tuple[AnyStep, ...]] = (
 _log = logs.get_logger(__name__)
 
 EMBEDDED_ACTOR: Final = "embedded default"
+PATIENCE_SECONDS: Final = 3.5
+"""How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +131,8 @@ class Application:
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
         return self.runner.reread(report) if self.deliver().tried else report
 
-    def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
-        """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
+    def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
+        """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
     def renewed(self) -> Application:
@@ -216,6 +220,7 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
+    senders = _senders(settings)
     place = open_connection(settings)
     try:
         is_new = False
@@ -234,11 +239,48 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         settings=settings,
         database=database,
         runner=Runner(database, STEPS, lease=settings.lease),
-        senders={channel.value: ConsoleSender() for channel in Channel},
+        senders=senders,
         is_embedded=place.server is not None,
         direct=place.direct,
         server=place.server,
     )
+
+
+def _senders(settings: Settings) -> dict[str, Sender]:
+    """The sender of each channel: its receiver where one is configured, and else the console.
+
+    Raises `InvalidSetting` where a receiver is configured in a way that cannot work: alerts that nobody gets are
+    worse than a command that does not start.
+    """
+    senders: dict[str, Sender] = {channel.value: ConsoleSender() for channel in Channel}
+    secret, value = settings.n8n_signing_secret, settings.n8n_header_value
+    access = N8nAccess(
+        signing_secret=None if secret is None else secret.get_secret_value(),
+        header_name=settings.n8n_header_name,
+        header_value=None if value is None else value.get_secret_value(),
+    )
+    webhooks = {
+        Channel.N8N_AB_UPDATE: ("N8N_WEBHOOK_AB_UPDATE", settings.n8n_webhook_ab_update),
+        Channel.N8N_SCALE: ("N8N_WEBHOOK_SCALE", settings.n8n_webhook_scale),
+    }
+    for channel, (setting, url) in webhooks.items():
+        if url is not None:
+            senders[channel.value] = N8nSender(
+                channel=channel.value, setting=setting, url=url.get_secret_value(), access=access
+            )
+    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
+    if token is not None and chat is not None:
+        senders[Channel.TELEGRAM.value] = TelegramSender(
+            token=token.get_secret_value(), chat=chat, api=settings.telegram_api
+        )
+    elif token is not None or chat is not None:
+        given, missing = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"
+        if token is None:
+            given, missing = missing, given
+        raise ConfigurationError(
+            f"{given} is set, and {missing} is not.", cure="Set both to get alerts, or neither to get none."
+        )
+    return senders
 
 
 def _arm_untouched(database: Database) -> None:

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +35,8 @@ from tests.support import marketplace
 from tests.support.bazaar import Bazaar, Ledger
 from tests.support.fleet import STEPS, Fleet, harm, settle, told
 from tests.support.product import until
+from tests.support.receiver import SECRET, Kind, Receiver
+from tests.support.telegram import CHAT, TOKEN, BotApi
 
 __all__ = ["Options", "Outcome", "campaign"]
 
@@ -42,10 +44,22 @@ _WORKERS: Final = 3
 _LEASE_SECONDS: Final = 5
 _SCHEDULES: Final = ("schedule-1", "schedule-2")
 _SERVING_SECONDS: Final = 10
+_REST_SECONDS: Final = 900
 # Most kills are aimed at the owner of a run that goes on; a run that was resumed so often is left alone.
 _AIMED: Final = 0.85
 _AIM_SECONDS: Final = 2.5
 _KILLS_OF_ONE_RUN: Final = 5
+_BAD_ANSWERS: Final[tuple[Kind, ...]] = (
+    "500",
+    "429",
+    "silence",
+    "drip headers",
+    "drip body",
+    "drop after applying",
+    "accept and forget",
+    "other version",
+    "cut",
+)
 # A step that waits for a lock is given up after 4 s; this is shorter and longer.
 _STUCK_SECONDS: Final = (0.5, 5.0)
 
@@ -59,6 +73,8 @@ class Options:
     stuck: int = 0
     clocks: int = 0
     by_hand: int = 0
+    deliveries: int = 0
+    """How often a receiver misbehaves; without, messages are shown in the log."""
     tick_seconds: float = 1.0
     ticks: int = 0
     ticks_at: float = 2.0
@@ -90,6 +106,12 @@ class Outcome:
     switches: int = 0
     scalings: int = 0
     messages: dict[str, int] = field(default_factory=dict)
+    bad_answers: dict[str, int] = field(default_factory=dict)
+    requests_at_receivers: int = 0
+    repeats_with_the_same_id: int = 0
+    applied_at_receivers: int = 0
+    alerts_shown: int = 0
+    receivers_behind: int = 0
     lost_effects: int = 0
     doubled_effects: int = 0
     acknowledged_rows: int = 0
@@ -104,14 +126,80 @@ class Outcome:
             and self.lost_effects == self.doubled_effects == self.lost_rows == 0
             and self.slowest_restart_seconds < _SERVING_SECONDS
             and self.ticks_asked == self.runs_of_those_ticks
+            and self.receivers_behind == 0
         )
+
+
+class _Receivers:
+    """n8n twice and Telegram, as they are when they are well; and what they get to do wrong."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.scale, self.variant = (stack.enter_context(Receiver()) for _ in range(2))
+        self.telegram = stack.enter_context(BotApi())
+        self.settings: Final = {
+            "N8N_WEBHOOK_SCALE": self.scale.url,
+            "N8N_WEBHOOK_AB_UPDATE": self.variant.url,
+            "POST_AUDIT_N8N_SIGNING_SECRET": SECRET,
+            "TELEGRAM_BOT_TOKEN": TOKEN,
+            "TELEGRAM_CHAT_ID": CHAT,
+            "POST_AUDIT_TELEGRAM_API": self.telegram.url,
+        }
+
+    def misbehave(self, chance: random.Random) -> str:
+        """Let the next request of one of them go wrong; how."""
+        match chance.randrange(3):
+            case 0:
+                self.telegram.asks.append(3)
+                return "Telegram 429"
+            case 1:
+                self.telegram.faults.append(chance.choice((0, 500)))
+                return "Telegram 500 or cut"
+            case _:
+                kind = chance.choice(_BAD_ANSWERS)
+                chance.choice((self.scale, self.variant)).faults.append(kind)
+                return kind
+
+    def well(self) -> None:
+        """Nothing goes wrong any more."""
+        for faults in (self.scale.faults, self.variant.faults, self.telegram.asks, self.telegram.faults):
+            faults.clear()
+
+    def judge(self, looking: psycopg.Connection, outcome: Outcome) -> None:
+        """Compare what they have with what the outbox says of them."""
+        ids = Counter(
+            request.headers["webhook-id"] for one in (self.scale, self.variant) for request in one.requests
+        )
+        outcome.requests_at_receivers = ids.total()
+        outcome.repeats_with_the_same_id = ids.total() - len(ids)
+        applied = [effect for one in (self.scale, self.variant) for effect in one.applied]
+        outcome.applied_at_receivers = len(applied)
+        outcome.doubled_effects += len(applied) - len(set(applied))
+        outcome.alerts_shown = len(self.telegram.shown)
+        in_force = {
+            subject: told["version"]
+            for one in (self.scale, self.variant)
+            for subject, told in one.in_force.items()
+        }
+        newest = looking.execute(
+            "SELECT subject, max(version) FROM post_audit.outbox WHERE channel LIKE 'n8n%' GROUP BY 1"
+        ).fetchall()
+        outcome.receivers_behind = sum(in_force.get(subject) != version for subject, version in newest)
 
 
 class _Chaos:
     """Does the breaking."""
 
-    def __init__(self, fleet: Fleet, server: _Server, chance: random.Random, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        server: _Server,
+        receivers: _Receivers | None,
+        chance: random.Random,
+        outcome: Outcome,
+    ) -> None:
         self._fleet, self._server, self._chance, self._outcome = fleet, server, chance, outcome
+        self._receivers = receivers
+        self._bad_answers: Counter[str] = Counter()
         self._places: Counter[str] = Counter()
         self._by_hand = 0
 
@@ -158,6 +246,8 @@ class _Chaos:
                 self.stick(looking)
             case "clock":
                 self.move_clock(looking)
+            case "delivery":
+                self.misbehave()
             case _:
                 self.run_by_hand()
 
@@ -188,6 +278,12 @@ class _Chaos:
         ):
             looking.execute(statement.encode(), (timedelta(hours=hours),))
         self._outcome.clocks_moved += 1
+
+    def misbehave(self) -> None:
+        """Let a receiver answer badly."""
+        if self._receivers is not None:
+            self._bad_answers[self._receivers.misbehave(self._chance)] += 1
+            self._outcome.bad_answers = dict(self._bad_answers)
 
     def run_by_hand(self) -> None:
         """Two people, at the same moment."""
@@ -257,6 +353,7 @@ def _plan(options: Options, chance: random.Random) -> list[str]:
         + ["stick"] * options.stuck
         + ["clock"] * options.clocks
         + ["hand"] * options.by_hand
+        + ["delivery"] * options.deliveries
     )
     chance.shuffle(plan)
     return plan
@@ -334,8 +431,11 @@ def campaign(options: Options, folder: Path, *, says: bool = False) -> Outcome:
     """Break what the options ask for, let the fleet come to rest, and count."""
     started, outcome, chance = time.monotonic(), Outcome(), random.Random(options.seed)
     ends = started + options.minutes * 60
-    with _opened(folder) as server, Bazaar(server.conninfo) as bazaar:
+    with _opened(folder) as server, Bazaar(server.conninfo) as bazaar, ExitStack() as stack:
         settings = {"DATABASE_URL": server.conninfo, "POST_AUDIT_LEASE_SECONDS": str(_LEASE_SECONDS)}
+        receivers = _Receivers(stack) if options.deliveries else None
+        if receivers is not None:
+            settings |= receivers.settings
         (folder / "fleet").mkdir()
         with Fleet(folder / "fleet", settings, server.conninfo) as fleet:
             fleet.workers(_WORKERS)
@@ -343,18 +443,23 @@ def campaign(options: Options, folder: Path, *, says: bool = False) -> Outcome:
                 _tick(fleet, server, options, outcome)
             for schedule in _SCHEDULES:
                 fleet.ticks(options.tick_seconds, schedule)
-            chaos = _Chaos(fleet, server, chance, outcome)
+            chaos = _Chaos(fleet, server, receivers, chance, outcome)
             _break(_plan(options, chance), chaos, server, ends, says=says)
             bazaar.close()
             chaos.reap()
+            if receivers is not None:
+                receivers.well()
             for schedule in _SCHEDULES:
                 fleet.kill(schedule)
             with psycopg.connect(server.conninfo, autocommit=True) as looking:
-                # what is still claimed by somebody who was killed while sending is due again after a minute
+                # what is still claimed by somebody who was killed while sending is due again after a minute, what
+                # was answered badly after some, and a chat gets one message a second
                 with suppress(AssertionError):
-                    settle(looking, seconds=150)
+                    settle(looking, seconds=_REST_SECONDS)
                 outcome.seconds = round(time.monotonic() - started, 1)
                 _judge(bazaar, looking, outcome)
+                if receivers is not None:
+                    receivers.judge(looking, outcome)
     return outcome
 
 
@@ -366,6 +471,7 @@ def main() -> int:
     parser.add_argument("--stuck", type=int, default=20)
     parser.add_argument("--clocks", type=int, default=20)
     parser.add_argument("--by-hand", type=int, default=20)
+    parser.add_argument("--deliveries", type=int, default=60)
     parser.add_argument("--ticks", type=int, default=100)
     parser.add_argument("--ticks-at", type=float, default=2.0)
     parser.add_argument("--tick-seconds", type=float, default=1.0)

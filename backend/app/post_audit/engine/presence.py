@@ -99,7 +99,7 @@ class Presence:
     def _deliver(self) -> None:
         self._due = None
         try:
-            self._due = self._workshop.deliver(stop=self._ended).due_in_seconds
+            self._due = self._workshop.deliver(patience_seconds=0, stop=self._ended).due_in_seconds
         except PostAuditError as error:
             # What was claimed is due again when its claim has run out.
             _log.warning("outbox.not_delivered", code=type(error).__name__, error=redact(str(error)))

@@ -9,9 +9,8 @@ What other layers use:
 from __future__ import annotations
 
 import secrets
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -29,7 +28,9 @@ __all__ = ["ConsoleSender", "Delivery", "RetryPolicy", "dispatch", "next_due"]
 _LEASE_SECONDS: Final = 60
 _BATCH: Final = 50
 _LOOK_AGAIN_SECONDS: Final = 0.5
+_LONGEST_WAIT_SECONDS: Final = 60.0
 _LONGEST_DETAIL: Final = 500
+_WAITING: Final = frozenset({"pending", "sent"})
 _RETRIES: Final = RetryPolicy()
 
 _log = get_logger(__name__)
@@ -68,123 +69,109 @@ def dispatch(
     *,
     patience_seconds: float = 0.0,
     stop: Event | None = None,
-    wait: Callable[[float], object] | None = None,
-    retries: RetryPolicy = _RETRIES,
 ) -> Delivery:
-    """Try every message that is due, and those that become due within `patience_seconds`.
+    """Try every message that is due, and go on while the next one is due within `patience_seconds`.
 
     Safe to call from any number of processes: a message is claimed by one of them at a time. One that dies between
     sending and settling leaves a claim that expires, and the message is sent again with the same id. `stop` ends it
-    after the message in hand; `wait(seconds)` is how it waits for what is not due yet.
+    after the message in hand; it is also what is waited on for messages that are not due yet. No more than a minute
+    is waited in all, however often a receiver asks for a moment.
     """
-    stop = stop or Event()
-    wait = wait or stop.wait
-    owner = secrets.token_hex(8)
-    states: Counter[str] = Counter()
-    ends = time.monotonic() + patience_seconds
+    worker = _Worker(database, stop or Event())
     waited = 0.0
     while True:
-        before = states.total()
+        before = worker.states.total()
         for channel, sender in senders.items():
-            states += _drain(database, channel, sender, owner, stop, retries)
+            worker.drain(channel, sender)
         due = next_due(database, senders)
-        if due is None or stop.is_set():
+        if due is None or worker.stop.is_set():
             break
-        if due <= 0 and states.total() == before:
+        if due <= 0 and worker.states.total() == before:
             # in another worker's hands
             due = _LOOK_AGAIN_SECONDS
-        if due > 0:
-            waited += due
-            if waited > patience_seconds or time.monotonic() + due > ends:
-                break
-            wait(due)
-    return Delivery(states=dict(states), due_in_seconds=due)
-
-
-def _drain(
-    database: Database, channel: str, sender: Sender, owner: str, stop: Event, retries: RetryPolicy
-) -> Counter[str]:
-    """Send what is due for one channel."""
-    states: Counter[str] = Counter()
-    limits: dict[str, object] = {"channel": channel, **_limits(sender.pace)}
-    if sender.pace is not None:
-        limits["receiver"] = sender.pace.receiver
-    batch = _BATCH if sender.pace is None else 1
-    while not stop.is_set():
-        claimed: Any = database.call(
-            "post_audit_apply_claim_messages",
-            owner=owner,
-            batch=batch,
-            lease_seconds=_LEASE_SECONDS,
-            **limits,
-        )
-        for item in claimed:
-            envelope = _envelope(item)
-            receipt = sender.send(envelope)
-            states[_settle(database, envelope, receipt, sender.pace, owner, retries)] += 1
-        if len(claimed) < batch:
+        waited += due
+        if due > patience_seconds or waited > _LONGEST_WAIT_SECONDS:
             break
-    return states
+        worker.stop.wait(due)
+    return Delivery(states=dict(worker.states), due_in_seconds=due)
 
 
-def _limits(pace: Pace | None) -> dict[str, object]:
-    if pace is None:
-        return {}
-    return {"spacing_seconds": pace.spacing_seconds, "per_minute": pace.per_minute}
+class _Worker:
+    """One call of `dispatch`: claims under a name of its own, and counts what came of its tries."""
 
+    def __init__(self, database: Database, stop: Event) -> None:
+        self.stop = stop
+        self.states: Counter[str] = Counter()
+        self._database = database
+        self._owner = secrets.token_hex(8)
 
-def _envelope(item: dict[str, Any]) -> Envelope:
-    moments = {name: datetime.fromisoformat(item[name]) for name in ("created_at", "tried_at")}
-    return Envelope(**{**item, **moments})
+    def drain(self, channel: str, sender: Sender) -> None:
+        """Send what is due for one channel."""
+        pace = sender.pace
+        limits: dict[str, object] = {} if pace is None else {"receiver": pace.receiver, **_limits(pace)}
+        batch = _BATCH if pace is None else 1
+        while not self.stop.is_set():
+            claimed: Any = self._database.call(
+                "post_audit_apply_claim_messages",
+                owner=self._owner,
+                batch=batch,
+                lease_seconds=_LEASE_SECONDS,
+                channel=channel,
+                **limits,
+            )
+            for item in claimed:
+                moments = {name: datetime.fromisoformat(item[name]) for name in ("created_at", "tried_at")}
+                envelope = Envelope(**{**item, **moments})
+                self.states[self._settle(envelope, sender.send(envelope), pace)] += 1
+            if len(claimed) < batch:
+                break
 
-
-def _settle(
-    database: Database,
-    envelope: Envelope,
-    receipt: Receipt,
-    pace: Pace | None,
-    owner: str,
-    retries: RetryPolicy,
-) -> str:
-    """Write down what came of a try; return the state that the message is in now."""
-    state, detail, wait = receipt.state, receipt.detail, 0.0
-    hold = 0.0
-    if state in {"pending", "sent"}:
-        again = retries.wait(envelope.attempt, envelope.waited_seconds, receipt.asked_seconds)
-        if again is None:
-            state, detail = "dead", f"Given up after {envelope.attempt} tries. {detail}"
-        else:
-            wait = again
-        if receipt.is_receiver_down or receipt.asked_seconds is not None:
-            hold = retries.hold(again, receipt.asked_seconds)
-    try:
-        answer: Any = database.call(
-            "post_audit_apply_settle_message",
+    def _settle(self, envelope: Envelope, receipt: Receipt, pace: Pace | None) -> str:
+        """Write down what came of a try; return the state that the message is in now."""
+        state, detail, wait, hold = receipt.state, receipt.detail, 0.0, 0.0
+        if state in _WAITING:
+            again = _RETRIES.wait(envelope.attempt, envelope.waited_seconds, receipt.asked_seconds)
+            if again is None:
+                tries = "one try" if envelope.attempt == 1 else f"{envelope.attempt} tries"
+                state, detail = "dead", f"Given up after {tries}. {detail}"
+            else:
+                wait = again
+            if receipt.is_receiver_down or receipt.asked_seconds is not None:
+                hold = _RETRIES.hold(again, receipt.asked_seconds)
+        # a receiver's words stand in it: one line, nothing that moves a terminal's cursor
+        detail = "".join(sign if sign.isprintable() else " " for sign in redact(detail)[:_LONGEST_DETAIL])
+        try:
+            answer: Any = self._database.call(
+                "post_audit_apply_settle_message",
+                message_id=envelope.message_id,
+                owner=self._owner,
+                state=state,
+                detail=detail,
+                retry_seconds=wait,
+                hold_seconds=hold,
+                reference=receipt.reference,
+                **({} if pace is None else _limits(pace)),
+            )
+            state = answer["state"]
+        except StateMoved:
+            # The claim ran out while we were sending, and another worker has the message: it sends the same id,
+            # and the receiver drops one of the two.
+            state = "lost"
+        told = _log.warning if state in {"dead", "refused"} else _log.info
+        told(
+            "message.settled",
             message_id=envelope.message_id,
-            owner=owner,
+            decision_id=envelope.decision_id,
+            channel=envelope.channel,
+            subject=envelope.subject,
+            version=envelope.version,
+            attempt=envelope.attempt,
+            merged=len(envelope.others),
             state=state,
-            detail=redact(detail)[:_LONGEST_DETAIL],
-            retry_seconds=wait,
-            hold_seconds=hold,
-            reference=receipt.reference,
-            **_limits(pace),
+            detail=detail,
         )
-        state = answer["state"]
-    except StateMoved:
-        # The claim ran out while we were sending, and another worker has sent it since: the same id, so the
-        # receiver drops one of the two.
-        state = "lost"
-    told = _log.warning if state in {"dead", "refused"} else _log.info
-    told(
-        "message.settled",
-        message_id=envelope.message_id,
-        decision_id=envelope.decision_id,
-        channel=envelope.channel,
-        subject=envelope.subject,
-        version=envelope.version,
-        attempt=envelope.attempt,
-        merged=len(envelope.others),
-        state=state,
-        detail=detail,
-    )
-    return state
+        return state
+
+
+def _limits(pace: Pace) -> dict[str, object]:
+    return {"spacing_seconds": pace.spacing_seconds, "per_minute": pace.per_minute}
