@@ -15,6 +15,7 @@ from typing import Any, Self
 from app.post_audit.codec import to_json
 from app.post_audit.compose import Application, build
 from app.post_audit.engine import Schedule, Wanted, Worker, Workshop
+from app.post_audit.errors import DatabaseUnreachable
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON
 from app.post_audit.runner import Progress, RunReport
@@ -170,6 +171,11 @@ class PostAuditProtocol:
     @contextmanager
     def _until_stopped(self, *stops: Callable[[], None]) -> Iterator[None]:
         """Let signals and `stop` reach what goes on inside."""
+        try:
+            self._application.engine_conninfo()
+        except DatabaseUnreachable as error:
+            # It may come up after us; whatever else is wrong is for a person, now.
+            _log.warning("protocol.database_away", error=str(error))
         self._stops = stops
         former = self._take_signals()
         try:

@@ -44,7 +44,7 @@ _WORKERS: Final = 3
 _LEASE_SECONDS: Final = 5
 _SCHEDULES: Final = ("schedule-1", "schedule-2")
 _SERVING_SECONDS: Final = 10
-_REST_SECONDS: Final = 900
+_REST_SECONDS: Final = 600
 # Most kills are aimed at the owner of a run that goes on; a run that was resumed so often is left alone.
 _AIMED: Final = 0.85
 _AIM_SECONDS: Final = 2.5
@@ -122,7 +122,8 @@ class Outcome:
     def is_well(self) -> bool:
         """Whether everything held."""
         return (
-            not any(self.harm.values())
+            self.completed > 0
+            and not any(self.harm.values())
             and self.lost_effects == self.doubled_effects == self.lost_rows == 0
             and self.slowest_restart_seconds < _SERVING_SECONDS
             and self.ticks_asked == self.runs_of_those_ticks
@@ -342,7 +343,10 @@ def _opened(folder: Path) -> Iterator[_Server]:
 
 
 def _blocked(looking: psycopg.Connection) -> bool:
-    query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())"
+    query = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity AS a"
+        " WHERE a.wait_event_type = 'Lock' AND a.datname = current_database())"
+    )
     return bool(marketplace.one(looking, query))
 
 
@@ -452,7 +456,7 @@ def campaign(options: Options, folder: Path, *, says: bool = False) -> Outcome:
             for schedule in _SCHEDULES:
                 fleet.kill(schedule)
             with psycopg.connect(server.conninfo, autocommit=True) as looking:
-                # what is still claimed by somebody who was killed while sending is due again after a minute, what
+                # What is still claimed by somebody who was killed while sending is due again after a minute, what
                 # was answered badly after some, and a chat gets one message a second
                 with suppress(AssertionError):
                     settle(looking, seconds=_REST_SECONDS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +14,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.engine import Queue, Wanted, install
 from tests.support import marketplace
 from tests.support.fleet import STEPS, Fleet, harm, is_blocked_in_apply, kill_owner, settle, told
-from tests.support.product import until
+from tests.support.product import Product, until
 
 pytestmark = pytest.mark.faults
 
@@ -199,6 +203,38 @@ def test_a_step_that_ends_every_worker_is_given_up(fleet: Fleet, connection: psy
     ).fetchall()
     assert steps == [("bugs", "GivenUp")]
     assert told(connection).failed == 1
+
+
+@pytest.mark.slow
+def test_a_killed_embedded_server_is_back_within_ten_seconds(tmp_path: Path) -> None:
+    """With a schedule as its only user, which starts it again; the next tick is run."""
+    product = Product(tmp_path, preloaded=True)
+    schedule = product.fork("schedule", "--interval-hours", str(1 / 3600))
+    try:
+        until(lambda: any(e["event"] == "run.ended" for e in product.events()), "the first tick has been run")
+        identity = json.loads((product.data_directory / "server.json").read_text())
+        pidfile = Path(identity["data_directory"]) / "postmaster.pid"
+        os.kill(int(pidfile.read_text().split()[0]), signal.SIGKILL)
+        killed = time.monotonic()
+        before = len(product.events())
+        until(
+            lambda: any(e["event"] == "run.ended" for e in product.events()[before:]),
+            "a tick has been run on the server that was started again",
+        )
+        assert time.monotonic() - killed < 10
+        schedule.process.terminate()
+        assert schedule.ended().returncode == 0
+    finally:
+        schedule.kill()
+        EmbeddedServer(product.data_directory).destroy()
+
+
+def test_a_worker_without_the_migration_says_so(tmp_path: Path, empty_conninfo: str) -> None:
+    ended = Product(tmp_path, {"DATABASE_URL": empty_conninfo}, preloaded=True).run("worker")
+    assert ended.returncode == 2
+    assert "post-audit migrate" in ended.stderr
+    with psycopg.connect(empty_conninfo) as looking:
+        assert marketplace.one(looking, "SELECT to_regnamespace('absurd') IS NULL")
 
 
 def test_status_tells_who_works_and_what_waits(fleet: Fleet, connection: psycopg.Connection) -> None:

@@ -28,7 +28,7 @@ from app.post_audit.runner import RunKind, owner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PATIENCE", "Attempt", "Queue", "Task", "Wanted", "depth", "install"]
+__all__ = ["PATIENCE", "VERSION", "Attempt", "Handler", "Queue", "Task", "Wanted", "depth", "install"]
 
 VERSION: Final = "0.5.1"
 _QUEUE: Final = "post_audit"

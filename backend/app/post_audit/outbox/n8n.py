@@ -123,7 +123,8 @@ def _header(access: N8nAccess) -> dict[str, str]:
 
 def _signer(secret: str) -> Webhook:
     try:
-        key = base64.b64decode(secret.strip().removeprefix("whsec_") + "==", validate=True)
+        text = secret.strip().removeprefix("whsec_").rstrip("=")
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) < _SHORTEST_SECRET_BYTES:
