@@ -7,7 +7,8 @@ Whoever finds a run whose owner is gone goes on with it: what was decided is kep
 from __future__ import annotations
 
 from app.post_audit.runner import owner
-from app.post_audit.runner.loop import Order, Overtaken, Runner
+from app.post_audit.runner.loop import Runner
+from app.post_audit.runner.order import Order, Overtaken
 from app.post_audit.runner.report import (
     AnyStep,
     Origin,

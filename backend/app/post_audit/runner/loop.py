@@ -6,16 +6,16 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
-from app.post_audit.codec import to_json
-from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.errors import ConnectionLost, NotFound, RunLost, StateMoved
+from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON, Database
 from app.post_audit.runner import owner
 from app.post_audit.runner.lease import Heartbeat, OwnedRun
+from app.post_audit.runner.order import AtOnce, Order, Overtaken
 from app.post_audit.runner.report import (
     AnyStep,
     Origin,
@@ -25,9 +25,9 @@ from app.post_audit.runner.report import (
     Silence,
     StepReport,
 )
-from app.post_audit.step import Decision
+from app.post_audit.runner.telling import GIVEN_UP, failure, log_step, milliseconds, previewed
 
-__all__ = ["SMALL_BATCH", "Begun", "Order", "Overtaken", "Run", "Runner"]
+__all__ = ["SMALL_BATCH", "Begun", "Run", "Runner"]
 
 # The answer of post_audit_apply_begin_run, and of run_as_json, as they come from the database.
 Begun = Mapping[str, Any]
@@ -38,43 +38,7 @@ SMALL_BATCH: Final = 250
 # How often a follower looks whether the run it waits for has ended.
 _FOLLOW_SECONDS: Final = 0.3
 
-_GIVEN_UP: Final = {
-    "code": "GivenUp",
-    "message": "The step was given up: worker after worker ended in the middle of it.",
-    "cure": "Look for what ends them (memory, most often); the next run does the step again.",
-}
-
 _log = get_logger(__name__)
-
-
-class Overtaken(Exception):
-    """The run was not begun, because a later tick of the schedule covers it."""
-
-
-class Order(Protocol):
-    """Whoever orders runs from outside: the durable engine."""
-
-    @property
-    def gives_up(self) -> bool:
-        """Whether the step that the run stands at has ended so many workers that it is recorded as failed."""
-
-    def is_overtaken(self) -> bool:
-        """Whether a later tick covers this one, so that it need not be run any more."""
-
-    def step(self, run_id: int, name: str, body: Callable[[], Mapping[str, Any]]) -> None:
-        """Call `body`, which does one step and answers with JSON, and keep that it is done."""
-
-
-class _AtOnce:
-    """Runs what is asked for, here and now."""
-
-    gives_up = False
-
-    def is_overtaken(self) -> bool:
-        return False
-
-    def step(self, _run_id: int, _name: str, body: Callable[[], Mapping[str, Any]]) -> None:
-        body()
 
 
 class Runner:
@@ -117,18 +81,16 @@ class Runner:
             try:
                 decision = step.run(self._database, as_of)
             except Exception as error:  # noqa: BLE001 - one step's failure must not hide the other five
-                report = self._failure(step, error, started)
+                report = failure(step, error, started)
             else:
                 report = StepReport(
                     step=step.name,
                     title=step.title,
                     state="decided",
-                    duration_ms=_milliseconds(started),
-                    decision=_previewed(
-                        decision, step.name, status["modes"].get(step.name, "propose"), as_of
-                    ),
+                    duration_ms=milliseconds(started),
+                    decision=previewed(decision, step.name, status["modes"].get(step.name, "propose"), as_of),
                 )
-            self._log_step(report, run_id=None)
+            log_step(report, run_id=None)
             show.step_ended(report)
             reports.append(report)
         return RunReport(
@@ -154,7 +116,7 @@ class Runner:
         Without a tick, every call is a tick of its own. Told to stop, it returns a report whose state is `running`.
         Raises `RunLost` when another worker took the run over, and `Overtaken` when the order says so.
         """
-        show, ordered = progress or Silence(), order or _AtOnce()
+        show, ordered = progress or Silence(), order or AtOnce()
         tick = tick or f"{kind}:{secrets.token_hex(8)}"
         mine = owner.mine()
         chosen = None if names is None else [step.name for step in self._chosen(names)]
@@ -269,7 +231,7 @@ class Runner:
         """Do one step and tell of it; what is kept of it."""
         show.step_started(step)
         report = self._one(step, owned, show, gives_up=gives_up)
-        self._log_step(report, run_id=owned.run_id)
+        log_step(report, run_id=owned.run_id)
         show.step_ended(report)
         decision = report.decision
         return {"state": report.state, "decision_id": None if decision is None else decision["id"]}
@@ -277,7 +239,7 @@ class Runner:
     def _one(self, step: AnyStep, owned: OwnedRun, show: Progress, *, gives_up: bool) -> StepReport:
         started = time.monotonic()
         if gives_up:
-            report = StepReport(step=step.name, title=step.title, state="failed", error=_GIVEN_UP)
+            report = StepReport(step=step.name, title=step.title, state="failed", error=GIVEN_UP)
         elif owned.modes.get(step.name) == "paused":
             report = StepReport(step=step.name, title=step.title, state="paused")
         else:
@@ -288,13 +250,13 @@ class Runner:
                     title=step.title,
                     state="decided",
                     decision=decision,
-                    duration_ms=_milliseconds(started),
+                    duration_ms=milliseconds(started),
                 )
             except (RunLost, ConnectionLost):
                 # Nothing can be recorded either; the next owner of the run does this step again.
                 raise
             except Exception as error:  # noqa: BLE001 - one step's failure must not stop the other five
-                report = self._failure(step, error, started)
+                report = failure(step, error, started)
         self._database.call(
             "post_audit_apply_step_outcome",
             **owned.key,
@@ -327,7 +289,7 @@ class Runner:
             **owned.key,
             step=step.name,
             decision=step.run(self._database, owned.as_of),
-            duration_ms=_milliseconds(started),
+            duration_ms=milliseconds(started),
             batch=step.batch_size,
         )
         return dict(answer)
@@ -373,43 +335,6 @@ class Runner:
                 _log.warning("step.unknown", step=name)
         return self._chosen(None if names is None else [name for name in names if name in known])
 
-    def _failure(self, step: AnyStep, error: Exception, started: float) -> StepReport:
-        if isinstance(error, PostAuditError):
-            told = {"code": type(error).__name__, "message": error.message, "cure": error.cure}
-        else:
-            _log.exception("step.bug", step=step.name, exc_info=error)
-            told = {
-                "code": type(error).__name__,
-                "message": f"The step met a fault of the program: {error}",
-                "cure": "The log has the details; please report it.",
-            }
-        # This is stored and shown; a database's own text may repeat an address with its password.
-        told = {name: redact(text) for name, text in told.items()}
-        return StepReport(
-            step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started)
-        )
-
-    def _log_step(self, report: StepReport, *, run_id: int | None) -> None:
-        if report.state == "failed" and report.error is not None:
-            _log.error(
-                "step.failed", step=report.step, run_id=run_id, duration_ms=report.duration_ms, **report.error
-            )
-        elif report.decision is not None:
-            decision = report.decision
-            _log.info(
-                "step.decided",
-                step=report.step,
-                run_id=run_id,
-                decision_id=decision["id"],
-                outcome=decision["outcome"],
-                state=decision["state"],
-                headline=decision["headline"],
-                duration_ms=report.duration_ms,
-                reasons=[reason["code"] for reason in decision["reasons"]],
-            )
-        else:
-            _log.info("step.paused", step=report.step, run_id=run_id)
-
     def _report(self, run: Any, origin: Origin) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
         titles = {step.name: step.title for step in self._steps}
         status: Any = self._database.call("post_audit_read_status")
@@ -432,23 +357,3 @@ class Runner:
                 for entry in run["steps"]
             ),
         )
-
-
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
-
-
-def _previewed(decision: Decision, step: str, mode: str, as_of: datetime) -> dict[str, Any]:
-    """A decision as it would be stored, had this not been a dry run."""
-    shown: Any = to_json(decision)
-    return {
-        **shown,
-        "id": None,
-        "kind": "step",
-        "step": step,
-        "mode": mode,
-        "state": "preview",
-        "as_of": as_of.isoformat(),
-        "changes": [{**change, "state": "preview"} for change in shown["changes"]],
-        "messages": [{**message, "state": "preview"} for message in shown["messages"]],
-    }
