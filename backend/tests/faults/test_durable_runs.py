@@ -45,6 +45,15 @@ def held(conninfo: str, step: str) -> Iterator[psycopg.Connection]:
         yield stuck
 
 
+def hang_up(connection: psycopg.Connection) -> None:
+    """End what the server still does for a client that was killed; by itself it ends when its lock timeout does."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    until(lambda: not is_blocked_in_apply(connection), "the server has given the client up")
+
+
 def ask(conninfo: str, tick: str) -> None:
     with Queue(conninfo, lease=timedelta(seconds=LEASE_SECONDS)) as queue:
         queue.ask(Wanted(tick=tick, kind="schedule"))
@@ -78,6 +87,7 @@ def test_a_worker_killed_in_a_step_is_replaced(
             assert killed is not None
             started = time.monotonic()
             if elsewhere:
+                hang_up(connection)
                 connection.execute(
                     "UPDATE post_audit.runs SET owner = %s WHERE state = 'running'", (ELSEWHERE,)
                 )
@@ -105,8 +115,8 @@ def test_a_tick_is_one_run_and_missed_ones_fall_together(
     fleet: Fleet, connection: psycopg.Connection
 ) -> None:
     fleet.workers(3)
-    fleet.ticks(1)
-    fleet.ticks(1, "another-schedule")
+    fleet.ticks(0.5)
+    fleet.ticks(0.5, "another-schedule")
     until(lambda: told(connection).completed >= 4, "four ticks have been run")
     with held(fleet.conninfo, "bugs") as stuck:
         until(lambda: is_blocked_in_apply(connection), "a run is longer than its tick")
@@ -156,6 +166,7 @@ def test_a_clock_that_was_set_back_keeps_nobody_waiting(fleet: Fleet, connection
         ask(fleet.conninfo, "before")
         until(lambda: is_blocked_in_apply(connection), "the worker is in a step")
         fleet.kill(first)
+        hang_up(connection)
         connection.execute(
             "UPDATE post_audit.runs SET owner = %s, lease_expires_at = now() + interval '2 hours'"
             " WHERE state = 'running'",
@@ -189,10 +200,7 @@ def test_a_step_that_ends_every_worker_is_given_up(fleet: Fleet, connection: psy
         ask(fleet.conninfo, "deadly")
         until(lambda: is_blocked_in_apply(connection), "the worker is in the step")
         fleet.kill(first)
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock'"
-        )
+        hang_up(connection)
     # ten more have ended like this one
     connection.execute("UPDATE absurd.r_post_audit SET attempt = 10 WHERE state = 'running'")
     connection.execute("UPDATE absurd.t_post_audit SET attempts = 10")

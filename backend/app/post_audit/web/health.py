@@ -79,7 +79,7 @@ def _warnings(operations: Mapping[str, Any]) -> list[str]:
         found.append(f"Run {run['id']} waits for a worker: its owner gives no sign of life.")
     if messages["oldest_seconds"] > _OLD_MESSAGE.total_seconds():
         minutes = round(messages["oldest_seconds"] / 60)
-        found.append(f"A message has waited for {minutes} minutes; {messages['waiting']} wait.")
+        found.append(f"Messages that wait: {messages['waiting']}, the oldest for {minutes} minutes.")
     missed = [worker["kind"] for worker in operations["workers"] if not worker["alive"]]
     if missed:
         found.append(f"Not seen for a minute: {', '.join(missed)}.")
