@@ -276,7 +276,11 @@ def mismatch(runs: int) -> list[Row]:
     false = int((found["equal"] <= 20_000).sum())
     bound = upper(false, many)
     return [
-        ("6 shares 52/48, within 10,000 an arm", f"{an_arm:.1%} blocked; oracle {best_an_arm:.1%}", an_arm >= 0.95),
+        (
+            "6 shares 52/48, within 10,000 an arm",
+            f"{an_arm:.1%} blocked; oracle {best_an_arm:.1%}",
+            an_arm >= 0.95,
+        ),
         (
             "6 shares 52/48, within 10,000 in all",
             f"{in_all:.1%} blocked; oracle {best_in_all:.1%}; the best single look {once:.1%}",

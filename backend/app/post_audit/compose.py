@@ -14,12 +14,13 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
+from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError, DatabaseError
 from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
 from app.post_audit.outbox.n8n import N8nAccess, N8nSender
 from app.post_audit.outbox.telegram import TelegramSender
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Runner, RunReport
+from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
 from app.post_audit.step import Channel
 from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
@@ -56,11 +57,30 @@ class Application:
     direct: str | None = field(repr=False)
     """The connection string; None where there is only the REST interface."""
     server: ServerHandle | None = None
+    _beside: list[ServerHandle] = field(default_factory=list, repr=False)
+    """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
 
     @property
     def conninfo(self) -> str:
         """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
         return _needed(self.direct)
+
+    def engine_conninfo(self) -> str:
+        """Where the engine's tables are; they are made when they are missing.
+
+        Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
+        owns a run, stands in the marketplace in both cases.
+        """
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
+        if self.direct is not None:
+            install(self.direct)
+            return self.direct
+        while self._beside:
+            self._beside.pop().close()
+        self._beside.append(EmbeddedServer(self.settings.data_directory).acquire())
+        install(conninfo := self._beside[-1].conninfo)
+        return conninfo
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
@@ -90,6 +110,32 @@ class Application:
         report = self.runner.run(**request)
         return self.runner.reread(report) if self.deliver().tried else report
 
+    def operations(self) -> dict[str, Any]:
+        """How the machinery stands: runs, workers, leases, messages, the next tick, and the queue of this database.
+
+        `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
+        """
+        now: Any = self.database.call("post_audit_read_operations")
+        return {**now, "queue": None if self.direct is None else depth(self.direct)}
+
+    def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
+        """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.
+
+        Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
+        the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
+        """
+        if self.direct is None:
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
+        try:
+            install(self.direct)
+        except ConfigurationError as error:
+            _log.warning("engine.not_used", why=str(error))
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
+        return self.runner.reread(report) if self.deliver().tried else report
+
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
@@ -105,6 +151,8 @@ class Application:
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()
+        while self._beside:
+            self._beside.pop().close()
         if self.server is not None:
             self.server.close()
 

@@ -144,7 +144,10 @@ def test_the_commands_of_the_outbox_tell_no_secret(
         == "See the list: post-audit outbox list"
     )
     assert product.json("outbox", "prune") == {"pruned": 0}
-    assert found(*(ended.stdout + ended.stderr for ended in ran), (tmp_path / "log").read_text(), *api.shown) == []
+    assert (
+        found(*(ended.stdout + ended.stderr for ended in ran), (tmp_path / "log").read_text(), *api.shown)
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ PROMISED: Final = [
     "bench",
     "clean",
     "docs",
+    "faults",
     "format",
     "help",
     "install",

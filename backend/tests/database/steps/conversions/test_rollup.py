@@ -97,19 +97,18 @@ def do(connection: psycopg.Connection, deed: Deed) -> None:
     connection.execute(DEEDS[name], {"supplier": supplier, "number": number, "at": at})
 
 
-deeds = st.tuples(
-    st.sampled_from(sorted(DEEDS)), st.integers(1, SUPPLIERS), st.integers(0, 2_000)
-)
+deeds = st.tuples(st.sampled_from(sorted(DEEDS)), st.integers(1, SUPPLIERS), st.integers(0, 2_000))
 
 
 @pytest.fixture
 def suppliers(connection: psycopg.Connection) -> Callable[[], None]:
     connection.execute(
-        "INSERT INTO public.suppliers (id, name) SELECT n, 'S' || n FROM generate_series(1, %s) AS n", (SUPPLIERS,)
+        "INSERT INTO public.suppliers (id, name) SELECT n, 'S' || n FROM generate_series(1, %s) AS n",
+        (SUPPLIERS,),
     )
     connection.execute(
         "INSERT INTO public.ab_test_config (name, active_variant, variants, allocation_basis_points)"
-        " VALUES ('Second', 'x', '[{\"id\": \"x\", \"label\": \"X\"}]', '{\"x\": 10000}')"
+        ' VALUES (\'Second\', \'x\', \'[{"id": "x", "label": "X"}]\', \'{"x": 10000}\')'
     )
 
     def empty() -> None:
@@ -204,7 +203,11 @@ def test_another_binding_is_counted_anew(database: Database, planted: psycopg.Co
         " WHERE supplier_id % 2 = 0"
     )
     database.call(
-        "post_audit_apply_binding", role="invites", relation="public.theirs", columns={}, actor=decisions.ACTOR
+        "post_audit_apply_binding",
+        role="invites",
+        relation="public.theirs",
+        columns={},
+        actor=decisions.ACTOR,
     )
     assert not refresh(database)["noted"]
     assert rolled_up(planted) == recount(planted)
@@ -237,18 +240,22 @@ def test_nothing_is_written_where_nothing_has_changed(
     database: Database, planted: psycopg.Connection
 ) -> None:
     refresh(database)
-    before = planted.execute("SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r")
+    before = planted.execute(
+        "SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r"
+    )
     former = before.fetchall()
     refresh(database)
-    after = planted.execute("SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r")
+    after = planted.execute(
+        "SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r"
+    )
     assert after.fetchall() == former
 
 
-def test_what_is_remembered_gives_the_same_judgement(
-    database: Database, planted: psycopg.Connection
-) -> None:
+def test_what_is_remembered_gives_the_same_judgement(database: Database, planted: psycopg.Connection) -> None:
     as_of = datetime.now(UTC)
-    planted.execute("UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000")
+    planted.execute(
+        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
+    )
     planted.execute(
         "UPDATE public.claim_airdrop_log SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
     )

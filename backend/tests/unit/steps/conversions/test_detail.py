@@ -53,7 +53,8 @@ def test_the_bands_narrow_and_the_evidence_grows(
 def test_a_long_history_is_told_by_day(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
     experiment = make_experiment(CLEAR)
     spread = tuple(
-        replace(block, hour=block.hour - timedelta(days=place)) for place, block in enumerate(experiment.blocks)
+        replace(block, hour=block.hour - timedelta(days=place))
+        for place, block in enumerate(experiment.blocks)
     )
     found = told(detail(make_facts(replace(experiment, blocks=spread)), POLICY, "1"))
     assert (found["bucket_hours"], len(found["history"])) == (24, 10)
