@@ -84,6 +84,8 @@ def import_files(
         with progress() as bars:
             report = application.run(kind="audit", tick=f"audit:{new[-1]}", progress=bars)
         confirmed = _confirm(application.database, report, new) if confirm else []
+        if confirmed:
+            application.deliver()
         effects = [
             told
             for told in queue.recent_audits(application.database, limit=len(new) + 20).audits
