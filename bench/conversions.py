@@ -17,16 +17,15 @@ from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
+from measures.conversion_rollup import rollup
 from numpy.typing import NDArray
-
-from conversions_rollup import rollup
 
 from app.post_audit.replay.conversions import evaluate, first_looks, proven_path, read_units
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.evidence import Bets
-from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval, ratio_interval
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e, mismatch_log_e
+from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval, ratio_interval
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 Row = tuple[str, str, bool | None]
@@ -244,8 +243,8 @@ def mismatch_limits(looks: int, units: int) -> tuple[Ints, Ints]:
             middle = (silent + loud) // 2
             silent, loud = (silent, middle) if strays(middle, everybody) else (middle, loud)
         most.append(silent)
-    highest, everybody = np.array(most), units * np.arange(1, looks + 1)
-    return everybody - highest, highest
+    highest = np.array(most)
+    return units * np.arange(1, looks + 1) - highest, highest
 
 
 def mismatch(runs: int) -> list[Row]:

@@ -61,15 +61,19 @@ def recount(connection: psycopg.Connection) -> list[list[Any]]:
 
 
 def rolled_up(connection: psycopg.Connection) -> list[list[Any]]:
-    queries = (
-        "SELECT supplier, sent_at, epoch, variant, failed, other_variant_at, verified_at, opted_out_at"
-        " FROM post_audit.conversion_units WHERE experiment = '1' ORDER BY supplier",
-        "SELECT hour, epoch, variant, units, failed FROM post_audit.conversion_blocks"
-        " WHERE experiment = '1' AND (units <> 0 OR failed <> 0) ORDER BY 1, 2, 3",
-        "SELECT hour, epoch, variant, delay_hours, converted, opt_outs FROM post_audit.conversion_outcomes"
-        " WHERE experiment = '1' AND (converted <> 0 OR opt_outs <> 0) ORDER BY 1, 2, 3, 4",
-    )
-    return [connection.execute(query).fetchall() for query in queries]
+    units = """
+    SELECT supplier, sent_at, epoch, variant, failed, other_variant_at, verified_at, opted_out_at
+    FROM post_audit.conversion_units WHERE experiment = '1' ORDER BY supplier
+    """
+    blocks = """
+    SELECT hour, epoch, variant, units, failed FROM post_audit.conversion_blocks
+    WHERE experiment = '1' AND (units <> 0 OR failed <> 0) ORDER BY 1, 2, 3
+    """
+    outcomes = """
+    SELECT hour, epoch, variant, delay_hours, converted, opt_outs FROM post_audit.conversion_outcomes
+    WHERE experiment = '1' AND (converted <> 0 OR opt_outs <> 0) ORDER BY 1, 2, 3, 4
+    """
+    return [connection.execute(query).fetchall() for query in (units, blocks, outcomes)]
 
 
 Deed = tuple[str, int, int]
@@ -79,7 +83,8 @@ DEEDS = {
     " (%(supplier)s, CASE WHEN %(number)s %% 3 = 0 THEN 'variant_a' ELSE 'variant_b' END, %(at)s)",
     "invite elsewhere": "INSERT INTO public.invites_ab_test (experiment_id, supplier_id, variant, sent_at)"
     " VALUES (2, %(supplier)s, 'x', %(at)s)",
-    "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2 WHERE supplier_id = %(supplier)s",
+    "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2"
+    " WHERE supplier_id = %(supplier)s",
     "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1 WHERE supplier_id = %(supplier)s",
     "uninvite": "DELETE FROM public.invites_ab_test WHERE supplier_id = %(supplier)s",
     "claim": "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, claimed_at, verified_at) VALUES"
@@ -113,7 +118,8 @@ def suppliers(connection: psycopg.Connection) -> Callable[[], None]:
 
     def empty() -> None:
         connection.execute(
-            "DELETE FROM public.invites_ab_test; DELETE FROM public.claim_airdrop_log; DELETE FROM post_audit.opt_out_log"
+            "DELETE FROM public.invites_ab_test; DELETE FROM public.claim_airdrop_log;"
+            " DELETE FROM post_audit.opt_out_log"
         )
 
     return empty
@@ -121,7 +127,7 @@ def suppliers(connection: psycopg.Connection) -> Callable[[], None]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(deeds, max_size=8), st.lists(deeds, max_size=4), st.lists(deeds, max_size=8), st.booleans())
-def test_it_equals_a_full_recount_though_a_transaction_commits_late(  # noqa: PLR0913, PLR0917 - three fixtures, four parts
+def test_it_equals_a_full_recount_though_a_transaction_commits_late(  # noqa: PLR0917 - three fixtures, four parts
     database: Database,
     connection: psycopg.Connection,
     conninfo: str,
@@ -199,8 +205,8 @@ def test_triggers_that_are_off_are_noticed(database: Database, planted: psycopg.
 def test_another_binding_is_counted_anew(database: Database, planted: psycopg.Connection) -> None:
     refresh(database)
     planted.execute(
-        "CREATE TABLE public.theirs AS SELECT id, experiment_id, supplier_id, variant, sent_at FROM public.invites_ab_test"
-        " WHERE supplier_id % 2 = 0"
+        "CREATE TABLE public.theirs AS SELECT id, experiment_id, supplier_id, variant, sent_at"
+        " FROM public.invites_ab_test WHERE supplier_id % 2 = 0"
     )
     database.call(
         "post_audit_apply_binding",
@@ -253,11 +259,18 @@ def test_nothing_is_written_where_nothing_has_changed(
 
 def test_what_is_remembered_gives_the_same_judgement(database: Database, planted: psycopg.Connection) -> None:
     as_of = datetime.now(UTC)
+<<<<<<< HEAD
+    planted.execute(
+        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
+    )
+=======
+>>>>>>> wt5
     planted.execute(
         "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
     )
     planted.execute(
-        "UPDATE public.claim_airdrop_log SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
+        "UPDATE public.claim_airdrop_log"
+        " SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
     )
     whole = gather(database, STEP.policy, as_of)
     assert whole.experiments[0].memory is None

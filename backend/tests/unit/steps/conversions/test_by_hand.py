@@ -67,7 +67,7 @@ def test_an_end_gives_everybody_the_active_message(make_experiment: MakeExperime
 def test_what_is_not_there_or_done_already_is_refused(make_experiment: MakeExperiment) -> None:
     experiment = make_experiment(CLEAR)
     assessment = assess(experiment, AS_OF, (), POLICY)
-    with pytest.raises(InvalidArgument, match="no variant_x|no variant variant_x"):
+    with pytest.raises(InvalidArgument, match="no variant variant_x"):
         switch_to(assessment, "variant_x", "Asha", POLICY)
     placed = replace(experiment, active_variant="variant_b", winner="variant_b")
     with pytest.raises(InvalidArgument, match="active message already"):
