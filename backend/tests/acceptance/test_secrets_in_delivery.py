@@ -118,7 +118,7 @@ def test_the_commands_of_the_outbox_tell_no_secret(
     tmp_path: Path,
 ) -> None:
     given, receiver, api = settings
-    product = Product(tmp_path, given, preloaded=True)
+    product = Product(tmp_path, given | {"POST_AUDIT_DELIVERY_SECONDS": "20"}, preloaded=True)
     outbox = Outbox(database, connection)
     outbox.set(1)
     outbox.set(2, "capacity:whatsapp")
