@@ -35,11 +35,14 @@ BEGIN
   IF message ->> 'channel' LIKE 'n8n\_%' THEN
     UPDATE post_audit.outbox AS o
     SET state = 'superseded', settled_at = clock_timestamp(), detail = format('replaced by decision %s', send.decision_id)
-    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state = 'pending';
+    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state IN ('pending', 'sent');
   END IF;
-  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
+  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, says, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- settings count with the changes of their subject; a text that repeats itself has a count of its own
+    coalesce(send.version, post_audit.next_version(
+      CASE WHEN message ->> 'channel' LIKE 'n8n\_%' THEN '' ELSE 'message:' END || (message ->> 'subject'))),
+    md5(message ->> 'payload'),
     -- whoever composed the text could not know the number
     replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,

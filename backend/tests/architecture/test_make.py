@@ -14,6 +14,7 @@ PROMISED: Final = [
     "bench",
     "clean",
     "docs",
+    "faults",
     "format",
     "help",
     "install",
@@ -26,6 +27,7 @@ PROMISED: Final = [
     "test",
     "test-all",
     "test-fast",
+    "test-n8n",
 ]
 
 

@@ -54,7 +54,16 @@ def test_without_a_login_every_admin_address_is_closed(database: Database, *, is
         )
         for path in ("/docs", "/openapi.json"):
             assert client.get(path).status_code == 401
-        for path in ("/", "/admin", "/admin/ab-test", "/admin/pending?x=1", "/later/page"):
+        for path in (
+            "/",
+            "/admin",
+            "/admin/ab-test",
+            "/admin/pending?x=1",
+            "/later/page",
+            "/login/x",
+            "//login",
+            "/health/",
+        ):
             led = client.get(path)
             assert (led.status_code, led.headers["location"].partition("?")[0]) == (303, "/login")
         for path in ("/_nicegui/x.js", "/_nicegui_ws/socket.io/?transport=polling"):

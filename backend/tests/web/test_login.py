@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
+from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.ports import Database
 from app.post_audit.web.access import AccessPolicy, Door, NotAllowed, NotSignedIn, Role, Visit
 from app.post_audit.web.access.gate import Gate
@@ -103,7 +104,8 @@ def test_behind_a_trusted_proxy_with_tls_the_cookie_is_secure(database: Database
     ) as client:
         client.headers["Origin"] = base
         entered = client.post("/login", data={"name": "asha", "password": PASSWORD}, headers=told)
-        assert "Secure" in entered.headers["set-cookie"]
+        assert entered.headers["set-cookie"].startswith("__Host-post_audit_session=")
+        assert {"Secure", "HttpOnly", "Path=/"} <= set(entered.headers["set-cookie"].split("; "))
         assert entered.headers["strict-transport-security"].startswith("max-age=")
     with browser(
         create_app(database, policy=policy), base="http://protocol.example.com", peer="10.0.0.1"
@@ -252,3 +254,23 @@ def test_an_open_page_is_closed_when_its_session_ends(database: Database) -> Non
             seen[0].require(Role.VIEWER)
         opened.send_text("still here?")
         assert opened.receive()["type"] == "websocket.close"
+
+
+def test_without_a_database_a_person_is_told_on_a_page() -> None:
+    nowhere = PsycopgDatabase("postgresql://postgres:hunter2@127.0.0.1:9/bell24h")
+    app = create_app(nowhere, policy=GUARDED)
+    with browser(app) as client:
+        token = "t" * 43
+        client.cookies.set("post_audit_session", f"{token}.{GUARDED.sign('session', token)}")
+        pages = [
+            client.get("/admin"),
+            client.post("/login", data={"name": "a", "password": "b"}),
+            client.post("/logout"),
+        ]
+        for page in pages:
+            assert page.status_code == 503
+            assert "Nobody answers at bell24h on 127.0.0.1:9." in page.text
+            assert "hunter2" not in page.text
+            assert page.headers["content-type"].startswith("text/html")
+        assert "Max-Age=0" in pages[-1].headers["set-cookie"]
+        assert client.get("/api/admin/me").json()["error"]["code"] == "DatabaseUnreachable"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -17,7 +17,6 @@ from app.post_audit.formats import count
 from app.post_audit.ports import Database
 from app.post_audit.runner import RunReport
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.decide import CLOSES_MOST
 from app.post_audit.steps.enhancements.importing import (
     ParsedAudit,
     dry_run_document,
@@ -27,6 +26,9 @@ from app.post_audit.steps.enhancements.importing import (
 from app.post_audit.steps.enhancements.queue import ImportedAudit
 
 __all__: list[str] = []
+
+_CLOSES_MOST: Final = "enhancements.closes_most"
+"""The code of the reason for which an import waits that would close over half of its scope."""
 
 
 @app.command("import")
@@ -82,6 +84,8 @@ def import_files(
         with progress() as bars:
             report = application.run(kind="audit", tick=f"audit:{new[-1]}", progress=bars)
         confirmed = _confirm(application.database, report, new) if confirm else []
+        if confirmed:
+            application.deliver()
         effects = [
             told
             for told in queue.recent_audits(application.database, limit=len(new) + 20).audits
@@ -115,7 +119,7 @@ def _confirm(database: Database, report: RunReport, audits: list[int]) -> list[i
             for change in step.decision["changes"]
             if change["state"] == "proposed"
             and change["subject"] in wanted
-            and (change["needs_approval"] or {}).get("code") == CLOSES_MOST.code
+            and (change["needs_approval"] or {}).get("code") == _CLOSES_MOST
         ]
         if subjects:
             database.call(

@@ -1,4 +1,4 @@
-"""Commands that run steps: `run`, `step`, `schedule`, `serve`."""
+"""Commands that run steps: `run`, `step`, `serve`."""
 
 from __future__ import annotations
 
@@ -67,21 +67,6 @@ def run(dry_run: DryRun = False, as_json: AsJson = False) -> int:
 def step(name: StepName, dry_run: DryRun = False, as_json: AsJson = False) -> int:
     """Run one step alone."""
     return _run([name], dry_run=dry_run, as_json=as_json)
-
-
-@app.command()
-def schedule(
-    interval_hours: Annotated[float, typer.Option(min=0.001, help="Hours from one run to the next.")] = 2,
-    as_json: AsJson = False,
-) -> int:
-    """Run now and then every two hours, until stopped (Ctrl-C or SIGTERM)."""
-    with build(terminal_level=logging.INFO) as application:
-
-        def show(report: RunReport) -> None:
-            report_run(application, report, as_json=as_json)
-
-        PostAuditProtocol(application).run_continuous(interval_hours, on_report=show)
-    return 0
 
 
 @app.command()

@@ -43,6 +43,10 @@ Floats = NDArray[np.float64]
 # conversions.
 _BETS_A_SIDE: Final = 50
 
+# What of the capital is never bet. Looking after every 100 sends for 60 days comes within a percent of spending all of
+# alpha; this keeps so much of it back, and delays 4 against 4.4 % by 0.5 %.
+_RESERVE: Final = 0.05
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bets:
@@ -90,6 +94,13 @@ def quantiles(deviation: float) -> Floats:
     """Give the bets on one side: evenly weighted quantiles of the upper half of a normal around 0."""
     normal = NormalDist(0.0, deviation)
     return np.array([normal.inv_cdf(0.5 + (bet + 0.5) / (2 * _BETS_A_SIDE)) for bet in range(_BETS_A_SIDE)])
+
+
+def _with_reserve(for_first: Floats, for_second: Floats) -> Floats:
+    """Put both sides' log capital and the reserve together."""
+    betting = np.logaddexp(for_first, for_second) + math.log((1 - _RESERVE) / 2)
+    whole: Floats = np.logaddexp(betting, math.log(_RESERVE))
+    return whole
 
 
 def _before(counts: Floats) -> Floats:
@@ -155,7 +166,7 @@ def evidence_path(
         log_mean_exp(np.cumsum(np.where(usable, gained, 0.0), axis=-1))
         for gained in _gains(n_first, k_first, n_second, k_second, base, bets)
     )
-    return Path(log_e=np.logaddexp(for_first, for_second) - math.log(2), lean=for_first - for_second)
+    return Path(log_e=_with_reserve(for_first, for_second), lean=for_first - for_second)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,8 +220,8 @@ class Capital:
         """Weigh what the bets have come to."""
         if self.units == 0:
             return Comparison(log_e=0.0, favours=0)
-        for_first, for_second = (float(log_mean_exp(of_side)) for of_side in self.logs)
-        log_e = float(np.logaddexp(for_first, for_second)) - math.log(2)
+        for_first, for_second = (log_mean_exp(of_side) for of_side in self.logs)
+        log_e = float(_with_reserve(for_first, for_second))
         return Comparison(log_e=log_e, favours=int(np.sign(for_first - for_second)))
 
 

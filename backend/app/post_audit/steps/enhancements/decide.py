@@ -18,7 +18,7 @@ from app.post_audit.step import Change, Channel, Decision, Message, Outcome, Rea
 from app.post_audit.steps.enhancements.facts import EnhancementsFacts, Preview, ReceivedAudit
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 
-__all__ = ["CLOSES_MOST", "decide"]
+__all__ = ["decide"]
 
 IMPORTS: Final = ReasonCode(
     "enhancements.imports",

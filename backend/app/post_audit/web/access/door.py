@@ -15,12 +15,17 @@ from app.post_audit.web.access.people import Person, Role, Way
 from app.post_audit.web.access.policy import AccessPolicy, household
 from app.post_audit.web.access.refusals import TooManyAttempts
 
-__all__ = ["COOKIE", "Door", "digest"]
+__all__ = ["Door", "cookie_name", "digest"]
 
-COOKIE: Final = "post_audit_session"
+_COOKIE: Final = "post_audit_session"
 _PURPOSE: Final = "session"
 # What one process remembers of who was let in lately; more than this at once is no house of five people.
 _REMEMBERED: Final = 1000
+
+
+def cookie_name(scheme: str) -> str:
+    """What the session's cookie is called. With TLS its name keeps neighbouring hosts from setting it (RFC 6265bis)."""
+    return f"__Host-{_COOKIE}" if scheme == "https" else _COOKIE
 
 
 def digest(token: str) -> str:

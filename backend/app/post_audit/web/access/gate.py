@@ -15,9 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger
+from app.post_audit.logs import get_logger, redact
 from app.post_audit.web.access.asked import Asked, host_alone
-from app.post_audit.web.access.door import COOKIE, Door
+from app.post_audit.web.access.door import Door, cookie_name
+from app.post_audit.web.access.login_page import trouble_page
 from app.post_audit.web.access.people import LOCAL, Person, Role
 from app.post_audit.web.access.refusals import CrossSite, NotSignedIn, WrongHost
 from app.post_audit.web.access.visit import Visit, allowed
@@ -31,7 +32,9 @@ __all__ = ["Gate"]
 _log = get_logger(__name__)
 
 # What anybody may ask: whether we live, to sign in, the numbers that the marketplace shows anyway, and to report a bug.
-_PUBLIC: Final = ("/health", "/ready", "/login", "/logout", "/favicon.ico", "/api/bugs", "/api/live")
+_PUBLIC: Final = frozenset({"/health", "/ready", "/login", "/logout", "/favicon.ico"})
+_FORMS: Final = frozenset({"/login", "/logout"})
+_PUBLIC_BELOW: Final = ("/api/bugs", "/api/live")
 _API: Final = ("/api", "/openapi.json", "/docs")
 _SOCKET: Final = "/_nicegui_ws"
 _POLICY_VIOLATION: Final = 1008
@@ -78,24 +81,19 @@ class Gate:
                 "This server does not answer to that host name.",
                 cure="Name it in POST_AUDIT_HOSTS, or use the address that the server printed.",
             )
-        is_public = _is_below(asked.path, _PUBLIC)
+        if asked.path in _PUBLIC or _is_below(asked.path, _PUBLIC_BELOW):
+            # Nobody has to be known here, so a database that is away does not stand in the way.
+            if asked.changes and asked.path in _FORMS:
+                _require_own_page(asked)
+            return None
         person, renew = await self._identified(asked)
-        uses_cookie = person is not None and person.way in {"session", "link"}
-        if uses_cookie or (is_public and asked.path in {"/login", "/logout"}):
-            # A browser adds the cookie whoever asks, so its pages have to be ours. A token is added by its program.
-            is_bound = is_socket or asked.changes or _is_below(asked.path, (_SOCKET,))
-            if is_bound and not asked.is_same_origin:
-                raise CrossSite(
-                    "This request was not made by a page of this server.",
-                    cure="Use the server's own pages, or send an API token: Authorization: Bearer TOKEN.",
-                )
         if person is None:
-            if is_public:
-                return None
             raise NotSignedIn
-        if not is_public:
-            is_write = asked.changes and not _is_below(asked.path, (_SOCKET,))
-            allowed(person, Role.OPERATOR if is_write else Role.VIEWER)
+        is_of_socket = _is_below(asked.path, (_SOCKET,))
+        # A browser adds the cookie whoever asks, so its pages have to be ours. A token is added by its program.
+        if person.way in {"session", "link"} and (is_socket or is_of_socket or asked.changes):
+            _require_own_page(asked)
+        allowed(person, Role.OPERATOR if asked.changes and not is_of_socket else Role.VIEWER)
 
         def record(by: Person, action: str, subject: str) -> None:
             self._door.record(by, action, subject, asked.peer)
@@ -104,7 +102,7 @@ class Gate:
 
     async def _identified(self, asked: Asked) -> tuple[Person | None, Callable[[], Person | None]]:
         """Who asks, and how to look again."""
-        token, cookie = asked.bearer, asked.cookie(COOKIE)
+        token, cookie = asked.bearer, asked.cookie(cookie_name(asked.scheme))
         if token is not None:
             look: Callable[..., Person | None] = self._door.person_of_token
             shown = token
@@ -152,11 +150,26 @@ class Gate:
         return watched
 
 
+def _require_own_page(asked: Asked) -> None:
+    if not asked.is_same_origin:
+        raise CrossSite(
+            "This request was not made by a page of this server.",
+            cure="Use the server's own pages, or send an API token: Authorization: Bearer TOKEN.",
+        )
+
+
 def _refusal(asked: Asked, error: PostAuditError) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Answer in the one shape; a person who opens a page is led to the login instead."""
+    """Answer in the one shape; a person who opens a page is led to the login, or told on a page."""
     wants_page = asked.method == "GET" and not _is_below(asked.path, (*_API, "/_nicegui", _SOCKET))
     if isinstance(error, NotSignedIn) and wants_page:
         return RedirectResponse(f"/login?next={quote(asked.path)}", status_code=303)
+    if wants_page:
+        return trouble_page(
+            "This page cannot be shown now",
+            redact(error.message),
+            redact(error.cure),
+            status=error.http_status,
+        )
     answer: Response = answer_of(error)
     if isinstance(error, NotSignedIn):
         answer.headers["WWW-Authenticate"] = "Bearer"

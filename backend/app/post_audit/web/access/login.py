@@ -8,8 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from app.post_audit.errors import PostAuditError
+from app.post_audit.logs import redact
 from app.post_audit.web.access.asked import Asked
-from app.post_audit.web.access.door import COOKIE, Door
+from app.post_audit.web.access.door import Door, cookie_name
 from app.post_audit.web.access.login_page import login_page
 from app.post_audit.web.access.refusals import TooManyAttempts
 
@@ -49,15 +51,16 @@ async def try_to_log_in(request: Request) -> Response:
     following = _local(following)
     try:
         cookie = await run_in_threadpool(door.try_password, name, password, asked.peer)
-    except TooManyAttempts as error:
+    except PostAuditError as error:
         page = login_page(
             following=following,
             is_guarded=door.policy.is_guarded,
             name=name,
-            error=str(error),
+            error=redact(str(error)),
             status=error.http_status,
         )
-        page.headers["Retry-After"] = str(error.retry_after_seconds)
+        if isinstance(error, TooManyAttempts):
+            page.headers["Retry-After"] = str(error.retry_after_seconds)
         return page
     if cookie is None:
         return login_page(
@@ -74,11 +77,18 @@ async def try_to_log_in(request: Request) -> Response:
 async def logout(request: Request) -> Response:
     """End the session, for every process, and forget the cookie."""
     asked = _asked(request)
-    cookie = asked.cookie(COOKIE)
+    cookie = asked.cookie(cookie_name(asked.scheme))
+    answer: Response = RedirectResponse("/login", status_code=303)
     if cookie is not None:
-        await run_in_threadpool(_door(request).end_session, cookie, asked.peer)
-    answer = RedirectResponse("/login", status_code=303)
-    answer.delete_cookie(COOKIE, path="/", secure=asked.scheme == "https", httponly=True, samesite="lax")
+        try:
+            await run_in_threadpool(_door(request).end_session, cookie, asked.peer)
+        except PostAuditError as error:
+            # The browser forgets the session at least; what could not be ended is said.
+            told = f"The session could not be ended on the server: {redact(str(error))}"
+            answer = login_page(following=_HOME, is_guarded=True, error=told, status=error.http_status)
+    answer.delete_cookie(
+        cookie_name(asked.scheme), path="/", secure=asked.scheme == "https", httponly=True, samesite="lax"
+    )
     # what the browser still keeps of our pages goes with the session
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
     return answer
@@ -96,7 +106,7 @@ async def _form(request: Request) -> bytes:
 def _signed_in(cookie: str, following: str, door: Door, asked: Asked) -> Response:
     answer = RedirectResponse(following, status_code=303)
     answer.set_cookie(
-        COOKIE,
+        cookie_name(asked.scheme),
         cookie,
         max_age=int(door.policy.session.total_seconds()),
         path="/",

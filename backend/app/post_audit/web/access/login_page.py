@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi.responses import HTMLResponse
 
-__all__ = ["BASE_STYLE", "login_page", "plain_page"]
+__all__ = ["BASE_STYLE", "login_page", "plain_page", "trouble_page"]
 
 BASE_STYLE: Final = """
 :root { color-scheme: light dark; --page: #f7f7f4; --surface: #fff; --ink: #1a1c1a; --ink2: #4c4f4a; --ink3: #666963;
@@ -60,6 +60,15 @@ def plain_page(title: str, style: str, body: str, *, status: int = 200) -> HTMLR
         f"<style>{style}</style></head><body>{body}</body></html>"
     )
     return HTMLResponse(page, status_code=status, headers={"Content-Security-Policy": policy})
+
+
+def trouble_page(title: str, message: str, cure: str, *, status: int) -> HTMLResponse:
+    """Tell a person why a page cannot be shown, and what to do."""
+    body = (
+        f'<main><h1>{escape(title)}</h1><p class="error" role="alert">{escape(message)}</p><p>{escape(cure)}</p>'
+        '<p><a href="">Try again</a></p></main>'
+    )
+    return plain_page(f"{title} · Post-Audit Protocol", _STYLE, body, status=status)
 
 
 def login_page(

@@ -61,15 +61,19 @@ def recount(connection: psycopg.Connection) -> list[list[Any]]:
 
 
 def rolled_up(connection: psycopg.Connection) -> list[list[Any]]:
-    queries = (
-        "SELECT supplier, sent_at, epoch, variant, failed, other_variant_at, verified_at, opted_out_at"
-        " FROM post_audit.conversion_units WHERE experiment = '1' ORDER BY supplier",
-        "SELECT hour, epoch, variant, units, failed FROM post_audit.conversion_blocks"
-        " WHERE experiment = '1' AND (units <> 0 OR failed <> 0) ORDER BY 1, 2, 3",
-        "SELECT hour, epoch, variant, delay_hours, converted, opt_outs FROM post_audit.conversion_outcomes"
-        " WHERE experiment = '1' AND (converted <> 0 OR opt_outs <> 0) ORDER BY 1, 2, 3, 4",
-    )
-    return [connection.execute(query).fetchall() for query in queries]
+    units = """
+    SELECT supplier, sent_at, epoch, variant, failed, other_variant_at, verified_at, opted_out_at
+    FROM post_audit.conversion_units WHERE experiment = '1' ORDER BY supplier
+    """
+    blocks = """
+    SELECT hour, epoch, variant, units, failed FROM post_audit.conversion_blocks
+    WHERE experiment = '1' AND (units <> 0 OR failed <> 0) ORDER BY 1, 2, 3
+    """
+    outcomes = """
+    SELECT hour, epoch, variant, delay_hours, converted, opt_outs FROM post_audit.conversion_outcomes
+    WHERE experiment = '1' AND (converted <> 0 OR opt_outs <> 0) ORDER BY 1, 2, 3, 4
+    """
+    return [connection.execute(query).fetchall() for query in (units, blocks, outcomes)]
 
 
 Deed = tuple[str, int, int]
@@ -79,7 +83,8 @@ DEEDS = {
     " (%(supplier)s, CASE WHEN %(number)s %% 3 = 0 THEN 'variant_a' ELSE 'variant_b' END, %(at)s)",
     "invite elsewhere": "INSERT INTO public.invites_ab_test (experiment_id, supplier_id, variant, sent_at)"
     " VALUES (2, %(supplier)s, 'x', %(at)s)",
-    "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2 WHERE supplier_id = %(supplier)s",
+    "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2"
+    " WHERE supplier_id = %(supplier)s",
     "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1 WHERE supplier_id = %(supplier)s",
     "uninvite": "DELETE FROM public.invites_ab_test WHERE supplier_id = %(supplier)s",
     "claim": "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, claimed_at, verified_at) VALUES"
@@ -97,24 +102,24 @@ def do(connection: psycopg.Connection, deed: Deed) -> None:
     connection.execute(DEEDS[name], {"supplier": supplier, "number": number, "at": at})
 
 
-deeds = st.tuples(
-    st.sampled_from(sorted(DEEDS)), st.integers(1, SUPPLIERS), st.integers(0, 2_000)
-)
+deeds = st.tuples(st.sampled_from(sorted(DEEDS)), st.integers(1, SUPPLIERS), st.integers(0, 2_000))
 
 
 @pytest.fixture
 def suppliers(connection: psycopg.Connection) -> Callable[[], None]:
     connection.execute(
-        "INSERT INTO public.suppliers (id, name) SELECT n, 'S' || n FROM generate_series(1, %s) AS n", (SUPPLIERS,)
+        "INSERT INTO public.suppliers (id, name) SELECT n, 'S' || n FROM generate_series(1, %s) AS n",
+        (SUPPLIERS,),
     )
     connection.execute(
         "INSERT INTO public.ab_test_config (name, active_variant, variants, allocation_basis_points)"
-        " VALUES ('Second', 'x', '[{\"id\": \"x\", \"label\": \"X\"}]', '{\"x\": 10000}')"
+        ' VALUES (\'Second\', \'x\', \'[{"id": "x", "label": "X"}]\', \'{"x": 10000}\')'
     )
 
     def empty() -> None:
         connection.execute(
-            "DELETE FROM public.invites_ab_test; DELETE FROM public.claim_airdrop_log; DELETE FROM post_audit.opt_out_log"
+            "DELETE FROM public.invites_ab_test; DELETE FROM public.claim_airdrop_log;"
+            " DELETE FROM post_audit.opt_out_log"
         )
 
     return empty
@@ -122,7 +127,7 @@ def suppliers(connection: psycopg.Connection) -> Callable[[], None]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(deeds, max_size=8), st.lists(deeds, max_size=4), st.lists(deeds, max_size=8), st.booleans())
-def test_it_equals_a_full_recount_though_a_transaction_commits_late(  # noqa: PLR0913, PLR0917 - three fixtures, four parts
+def test_it_equals_a_full_recount_though_a_transaction_commits_late(  # noqa: PLR0917 - three fixtures, four parts
     database: Database,
     connection: psycopg.Connection,
     conninfo: str,
@@ -200,11 +205,15 @@ def test_triggers_that_are_off_are_noticed(database: Database, planted: psycopg.
 def test_another_binding_is_counted_anew(database: Database, planted: psycopg.Connection) -> None:
     refresh(database)
     planted.execute(
-        "CREATE TABLE public.theirs AS SELECT id, experiment_id, supplier_id, variant, sent_at FROM public.invites_ab_test"
-        " WHERE supplier_id % 2 = 0"
+        "CREATE TABLE public.theirs AS SELECT id, experiment_id, supplier_id, variant, sent_at"
+        " FROM public.invites_ab_test WHERE supplier_id % 2 = 0"
     )
     database.call(
-        "post_audit_apply_binding", role="invites", relation="public.theirs", columns={}, actor=decisions.ACTOR
+        "post_audit_apply_binding",
+        role="invites",
+        relation="public.theirs",
+        columns={},
+        actor=decisions.ACTOR,
     )
     assert not refresh(database)["noted"]
     assert rolled_up(planted) == recount(planted)
@@ -237,20 +246,31 @@ def test_nothing_is_written_where_nothing_has_changed(
     database: Database, planted: psycopg.Connection
 ) -> None:
     refresh(database)
-    before = planted.execute("SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r")
+    before = planted.execute(
+        "SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r"
+    )
     former = before.fetchall()
     refresh(database)
-    after = planted.execute("SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r")
+    after = planted.execute(
+        "SELECT pg_current_xact_id_if_assigned(), xmin, r.* FROM post_audit.conversion_rollups AS r"
+    )
     assert after.fetchall() == former
 
 
-def test_what_is_remembered_gives_the_same_judgement(
-    database: Database, planted: psycopg.Connection
-) -> None:
+def test_what_is_remembered_gives_the_same_judgement(database: Database, planted: psycopg.Connection) -> None:
     as_of = datetime.now(UTC)
-    planted.execute("UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000")
+<<<<<<< HEAD
     planted.execute(
-        "UPDATE public.claim_airdrop_log SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
+        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
+    )
+=======
+>>>>>>> wt5
+    planted.execute(
+        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
+    )
+    planted.execute(
+        "UPDATE public.claim_airdrop_log"
+        " SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
     )
     whole = gather(database, STEP.policy, as_of)
     assert whole.experiments[0].memory is None

@@ -161,5 +161,6 @@ def test_going_on_is_the_same_as_all_at_once(blocks: list[Block], cut: int) -> N
     assert parts.favours == whole.favours
     assert parts.log_e == pytest.approx(whole.log_e, rel=1e-9, abs=1e-6)
     if blocks:
-        path = evidence_path(*([column] for column in columns(blocks)), BETS)
+        first_units, first_converted, second_units, second_converted = columns(blocks)
+        path = evidence_path([first_units], [first_converted], [second_units], [second_converted], BETS)
         assert float(path.log_e[0, -1]) == pytest.approx(whole.log_e, rel=1e-9, abs=1e-6)

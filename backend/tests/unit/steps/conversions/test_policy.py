@@ -12,7 +12,7 @@ from app.post_audit.steps.conversions.policy import ConversionsPolicy
 def test_the_defaults_are_the_known_ones() -> None:
     policy = ConversionsPolicy()
     assert (policy.alpha, policy.minimum_units, policy.attribution_window_hours) == (0.05, 100, 72)
-    assert (policy.holdout_basis_points, policy.hold_days, policy.log_ratio_deviation) == (500, 7, 0.2)
+    assert (policy.holdout_basis_points, policy.hold_days, policy.log_ratio_deviation) == (500, 7, 0.16)
 
 
 @pytest.mark.parametrize(
