@@ -1,28 +1,10 @@
--- What the pages ask besides: whether anything has changed, what became of the messages, and tasks by their words.
+-- What the pages ask besides: whether anything has changed, and tasks by their words.
 
 -- A value that differs from the one before whenever anything has been committed in between: the snapshot itself. What
 -- two equal snapshots see is the same, so nothing has to be counted, and a change by another program is noticed too.
 CREATE FUNCTION public.post_audit_read_version() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN to_jsonb(pg_current_snapshot()::text);
-
--- Messages, newest first, with what became of them; with `open`, only those that have not arrived: they wait, or were given up.
-CREATE FUNCTION public.post_audit_read_messages(
-  "limit" integer DEFAULT 50, before bigint DEFAULT NULL, open boolean DEFAULT false
-) RETURNS jsonb
-LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
-BEGIN ATOMIC
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'id', o.id, 'sequence', o.sequence, 'decision_id', o.decision_id, 'channel', o.channel, 'subject', o.subject,
-    'version', o.version, 'payload', o.payload, 'state', o.state, 'attempts', o.attempts, 'detail', o.detail,
-    'next_attempt_at', o.next_attempt_at, 'created_at', o.created_at, 'settled_at', o.settled_at,
-    'headline', (SELECT d.headline FROM post_audit.decisions AS d WHERE d.id = o.decision_id)
-  ) ORDER BY o.sequence DESC), '[]')
-  FROM (SELECT * FROM post_audit.outbox AS b
-    WHERE (post_audit_read_messages.before IS NULL OR b.sequence < post_audit_read_messages.before)
-      AND (NOT post_audit_read_messages.open OR b.state IN ('pending', 'dead'))
-    ORDER BY b.sequence DESC LIMIT least(greatest(post_audit_read_messages."limit", 1), 500)) AS o;
-END;
 
 -- Open tasks whose title, place, rule or source holds the words, the oldest first. Reads every open task once: 50 ms for 100,000.
 CREATE FUNCTION public.post_audit_read_tasks_found(words text, "limit" integer DEFAULT 100) RETURNS jsonb

@@ -14,7 +14,7 @@ from app.post_audit.web.pages.elements import box, button, text
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import how_many
 
-__all__ = ["approve", "confirm", "reject", "run_now", "undo"]
+__all__ = ["approve", "confirm", "drop", "reject", "retry", "run_now", "undo"]
 
 _BATCH: Final = 500
 
@@ -113,6 +113,29 @@ def _undo_of(view: View, number: int) -> Callable[[], Any]:
         await view.act(Role.APPROVER, deed)
 
     return taken_back
+
+
+async def retry(view: View, number: int) -> None:
+    """Try a message again at once."""
+
+    def deed(person: Person) -> str:
+        view.house.database.call("post_audit_apply_message_retry", number=number, actor=person.name)
+        view.house.deliver()
+        view.visit.record("message.retried", f"message:{number}")
+        return "It is tried again now."
+
+    await view.act(Role.OPERATOR, deed)
+
+
+async def drop(view: View, number: int) -> None:
+    """Never send a message that waits or was given up."""
+
+    def deed(person: Person) -> str:
+        view.house.database.call("post_audit_apply_message_drop", number=number, actor=person.name)
+        view.visit.record("message.dropped", f"message:{number}")
+        return "It is dropped, and stays in the list."
+
+    await view.act(Role.OPERATOR, deed)
 
 
 async def run_now(view: View) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
+from app.post_audit.engine.schedule import tick_of
 from app.post_audit.formats import count, percent, rupees
 from app.post_audit.ports import Database
-from app.post_audit.protocol import tick_of
 from app.post_audit.web.access import Role
 from app.post_audit.web.pages import deeds, states
 from app.post_audit.web.pages.elements import (
@@ -40,11 +41,12 @@ from app.post_audit.web.pages.words import (
     standing,
 )
 
-__all__ = ["PAGES", "can_undo", "draw_timeline", "run_as_bar"]
+__all__ = ["PAGES", "can_undo", "draw_timeline", "run_as_bar", "unconfirmed"]
 
 _SCHEDULE: Final = timedelta(hours=2)
 _RUNS_SHOWN: Final = 24
 _WAITING_SHOWN: Final = 10
+_MESSAGES_SHOWN: Final = 5
 _REASONS_SHOWN: Final = 2
 _CHANNELS: Final = {"sms": "SMS", "whatsapp": "WhatsApp"}
 _RECEIVERS: Final = {"n8n_ab_update": "n8n", "n8n_scale": "n8n", "telegram": "Telegram"}
@@ -64,7 +66,7 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
         "run": None if last is None else call("post_audit_read_run", run_id=last),
         "waiting": _waiting(house.database),
         "runs": [run_as_bar(run) for run in runs],
-        "open_messages": call("post_audit_read_messages", open=True, limit=5),
+        "open_messages": unconfirmed(house.database),
         "quarantined": quarantine["total"],
         "capacity": capacity[0] if capacity else None,
         "now": datetime.now(UTC).replace(second=0, microsecond=0).isoformat(),
@@ -81,6 +83,15 @@ def _waiting(database: Database) -> list[dict[str, Any]]:
         proposed = [change for change in whole["changes"] if change["state"] == "proposed"]
         waiting.append({**brief, "changes": proposed[:_WAITING_SHOWN]})
     return waiting
+
+
+def unconfirmed(database: Database) -> list[dict[str, Any]]:
+    """The messages that should have been confirmed and were not: given up, refused, or tried in vain so far."""
+    found: list[dict[str, Any]] = []
+    for state in ("dead", "refused", "sent", "pending"):
+        messages: Any = database.call("post_audit_read_messages", state=state, limit=_MESSAGES_SHOWN)
+        found += [message for message in messages if state in {"dead", "refused"} or message["attempts"] > 0]
+    return found[:_MESSAGES_SHOWN]
 
 
 def run_as_bar(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,13 +113,9 @@ def _broken(data: Mapping[str, Any]) -> list[str]:
         for step in (data["run"] or {}).get("steps", [])
         if step["state"] == "failed"
     ]
-    outbox = data["status"]["outbox"]
-    late = sum(
-        1 for message in data["open_messages"] if message["attempts"] > 0 or message["state"] == "dead"
-    )
-    if outbox.get("dead") or late:
-        unconfirmed = max(int(outbox.get("dead", 0)), late)
-        found.append(f"{number_word(unconfirmed)} message{'s are' if unconfirmed > 1 else ' is'} unconfirmed")
+    open_ones = len(data["open_messages"])
+    if open_ones:
+        found.append(f"{number_word(open_ones)} message{'s are' if open_ones > 1 else ' is'} unconfirmed")
     needed = data["status"]["bindings_needed"]
     if needed:
         found.append(f"{number_word(len(needed))} role{'s have' if len(needed) > 1 else ' has'} no table")
@@ -234,7 +241,7 @@ def _draw_card(view: View, decision: dict[str, Any], *, is_first: bool) -> None:
             link("Why, and what exactly", f"/admin/decisions/{number}", data_key=f"why-{number}")
 
 
-def _draw_broken(_view: View, data: Mapping[str, Any]) -> None:
+def _draw_broken(view: View, data: Mapping[str, Any]) -> None:
     run, needed = data["run"], data["needed"]
     for step in (run or {}).get("steps", []):
         if step["state"] != "failed":
@@ -245,20 +252,22 @@ def _draw_broken(_view: View, data: Mapping[str, Any]) -> None:
                 text(step["error"]["cure"] or "", classes="small")
             link("See the run", f"/admin/runs/{run['id']}")
     for message in data["open_messages"]:
-        if message["attempts"] == 0 and message["state"] != "dead":
-            continue
         receiver = _RECEIVERS.get(message["channel"], message["channel"])
         with _problem("Not confirmed"):
             with box("div", "grow"):
                 text(f"{receiver} has not confirmed the last change. ", "b")
                 with box("span", "small"):
-                    if message["state"] == "dead":
+                    if message["next_attempt_at"] is None:
                         text(f"Given up after {how_many(message['attempts'], 'try', 'tries')}. ")
                     else:
                         moment(
                             datetime.fromisoformat(message["next_attempt_at"]), before="Next try ", after=". "
                         )
                     text(message["detail"] or "")
+            if view.visit.allows(Role.OPERATOR):
+                button(
+                    "Try now", partial(deeds.retry, view, message["number"]), key=f"retry-{message['number']}"
+                )
             link("Open outbox", "/admin/outbox")
     for role in needed:
         with _problem("No table"), box("div", "grow"):
@@ -355,7 +364,7 @@ def _draw_figures(_view: View, data: Mapping[str, Any]) -> None:
         figure("In quarantine", count(data["quarantined"]), "suppliers, all restorable", as_of, is_day=True)
         outbox = data["outbox"]
         total = sum(outbox.values())
-        unsent = int(outbox.get("pending", 0)) + int(outbox.get("dead", 0))
+        unsent = sum(int(outbox.get(state, 0)) for state in ("pending", "sent", "refused", "dead"))
         if outbox.get("demonstration"):
             beside = "kept here: a demonstration sends nothing"
         else:

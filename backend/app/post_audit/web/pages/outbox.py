@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from app.post_audit.formats import count
-from app.post_audit.web.pages import states
-from app.post_audit.web.pages.elements import box, link, moment, text, word
+from app.post_audit.web.access import Role
+from app.post_audit.web.pages import deeds, states
+from app.post_audit.web.pages.elements import box, link, moment, text, text_button, word
 from app.post_audit.web.pages.page import House, Page, Part, Query
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import how_many, value_words
@@ -18,13 +20,17 @@ __all__ = ["PAGES"]
 _SHOWN: Final = 50
 _STATES: Final = {
     "pending": ("waits", "cycle", "is-warn"),
-    "delivered": ("confirmed", "tick", ""),
+    "sent": ("sent, not confirmed yet", "cycle", "is-warn"),
+    "applied": ("confirmed by what it applied", "tick", ""),
+    "delivered": ("delivered", "tick", ""),
+    "refused": ("refused", "alert", "is-bad"),
     "shown": ("shown here only", "tick", ""),
     "superseded": ("replaced by a newer one", "past", ""),
     "dead": ("given up", "alert", "is-bad"),
     "dropped": ("dropped", "close", ""),
     "demonstration": ("kept: a demonstration", "flask", ""),
 }
+_OPEN: Final = ("pending", "sent", "dead", "refused")
 _RECEIVERS: Final = {
     "n8n_ab_update": "n8n, active message",
     "n8n_scale": "n8n, daily quota",
@@ -40,12 +46,13 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
     }
 
 
-def _draw(_view: View, data: Mapping[str, Any]) -> None:
+def _draw(view: View, data: Mapping[str, Any]) -> None:
     outbox, messages = data["outbox"], data["messages"]
-    dead, waiting = int(outbox.get("dead", 0)), int(outbox.get("pending", 0))
+    dead = int(outbox.get("dead", 0)) + int(outbox.get("refused", 0))
+    waiting = int(outbox.get("pending", 0)) + int(outbox.get("sent", 0))
     with box("div", "head"), box("div", "head-text"):
         if dead:
-            text(f"{how_many(dead, 'message was', 'messages were')} given up.", "h1")
+            text(f"{how_many(dead, 'message was', 'messages were')} given up or refused.", "h1")
         elif waiting:
             text(f"{how_many(waiting, 'message waits', 'messages wait')} to leave.", "h1")
         else:
@@ -65,13 +72,13 @@ def _draw(_view: View, data: Mapping[str, Any]) -> None:
                 text(name, "th", classes, scope="col")
         with box("tbody"):
             for message in messages:
-                _draw_message(message)
+                _draw_message(view, message)
     total = sum(outbox.values())
     if total > len(messages):
         text(f"and {count(total - len(messages))} before", "p", "meta").style("margin-top: 16px")
 
 
-def _draw_message(message: Mapping[str, Any]) -> None:
+def _draw_message(view: View, message: Mapping[str, Any]) -> None:
     words, icon_name, kind = _STATES.get(message["state"], (message["state"], "question", ""))
     with box("tr"):
         with box("td"):
@@ -79,7 +86,7 @@ def _draw_message(message: Mapping[str, Any]) -> None:
         text(_RECEIVERS.get(message["channel"], message["channel"]), "td")
         with box("td").style("overflow-wrap: anywhere"):
             link(
-                message["headline"] or message["subject"],
+                str(message["subject"]).replace(":", " ", 1).replace("_", " "),
                 f"/admin/decisions/{message['decision_id']}",
                 "title",
             )
@@ -93,9 +100,24 @@ def _draw_message(message: Mapping[str, Any]) -> None:
             word(words, icon_name, kind)
             if message["detail"]:
                 text(message["detail"], classes="sub")
-            if message["state"] == "pending" and message["attempts"]:
+            if message["next_attempt_at"] is not None and message["attempts"]:
                 with box("span", "sub"):
                     moment(datetime.fromisoformat(message["next_attempt_at"]), before="next try ")
+            if message["state"] in _OPEN and view.visit.allows(Role.OPERATOR):
+                number = int(message["number"])
+                with box("div", "actions"):
+                    text_button(
+                        "Try now",
+                        partial(deeds.retry, view, number),
+                        key=f"retry-{number}",
+                        aria_label=f"Try message {number} now",
+                    )
+                    text_button(
+                        "Drop",
+                        partial(deeds.drop, view, number),
+                        key=f"drop-{number}",
+                        aria_label=f"Drop message {number}",
+                    )
         text(count(message["attempts"]), "td", "end")
 
 
