@@ -259,12 +259,6 @@ def test_nothing_is_written_where_nothing_has_changed(
 
 def test_what_is_remembered_gives_the_same_judgement(database: Database, planted: psycopg.Connection) -> None:
     as_of = datetime.now(UTC)
-<<<<<<< HEAD
-    planted.execute(
-        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
-    )
-=======
->>>>>>> wt5
     planted.execute(
         "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id <= 6000"
     )
