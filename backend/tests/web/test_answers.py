@@ -141,15 +141,17 @@ def test_the_fixed_addresses_are_known_again_by_their_etag(client: TestClient) -
     assert client.get("/api/admin/tasks/pending", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_what_was_changed_here_shows_at_once(client: TestClient) -> None:
-    before = client.get("/api/admin/tasks/pending").headers["etag"]
-    sent = client.post(
-        "/api/admin/audits?name=a.json", content=b'[{"title": "Weak", "severity": "low", "file": "a"}]'
+def test_what_was_changed_here_shows_at_once(client: TestClient, connection: psycopg.Connection) -> None:
+    connection.execute(
+        "INSERT INTO public.enhancement_tasks (title, description, priority, category, status) "
+        "VALUES ('Weak lock', '', 'high', 'security', 'pending')"
     )
-    assert sent.status_code == 201
-    assert client.get("/api/admin/tasks/pending").headers["etag"] == before  # imported by the next run
-    assert client.get("/api/admin/tasks/pending?limit=0").status_code == 422
-    assert "etag" not in client.get("/api/admin/tasks/pending?limit=0").headers
+    assert client.get("/api/admin/tasks/pending").json()["count"] == 1
+    claimed = client.post("/api/admin/tasks/claim", json={}).json()["tasks"]
+    assert [task["owner"] for task in claimed] == ["tester"]
+    assert client.get("/api/admin/tasks/pending").json()["count"] == 0
+    refused = client.get("/api/admin/tasks/pending?limit=0")
+    assert (refused.status_code, "etag" in refused.headers) == (422, False)
 
 
 def test_many_who_ask_at_once_are_answered_by_one_look() -> None:

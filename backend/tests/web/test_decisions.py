@@ -168,3 +168,36 @@ def test_the_state_of_the_house(client: TestClient, database: Database) -> None:
 def test_the_names_of_steps_are_those_there_are(client: TestClient) -> None:
     parameters = client.get("/openapi.json").json()["paths"]["/api/admin/modes/{step}"]["put"]["parameters"]
     assert parameters[0]["schema"]["enum"] == [step.name for step in STEPS]
+
+
+def test_messages_are_listed_tried_again_and_dropped(client: TestClient, database: Database) -> None:
+    number = decide(database, raise_quota(20_000, 30_000), tick="1")["id"]
+    assert client.post(f"/api/admin/decisions/{number}/approve").status_code == 200
+    (message,) = client.get("/api/admin/outbox", params={"state": "pending"}).json()["messages"]
+    assert (message["decision_id"], message["channel"]) == (number, "n8n_scale")
+    dropped = client.post(f"/api/admin/outbox/{message['number']}/drop").json()
+    assert (dropped["number"], dropped["state"]) == (message["number"], "dropped")
+    again = client.post(f"/api/admin/outbox/{message['number']}/retry")
+    assert again.status_code in {200, 409}
+    assert client.post("/api/admin/outbox/999/drop").status_code == 404
+
+
+def test_an_operators_switch_waits_for_an_approver(
+    database: Database, connection: psycopg.Connection
+) -> None:
+    with TestClient(create_app(database, policy=GUARDED), base_url=HERE) as api:
+        omar, ravi = (
+            {"Authorization": f"Bearer {signed_token(database, name, role)}"}
+            for name, role in (("omar", "operator"), ("ravi", "approver"))
+        )
+        version = api.get("/api/admin/ab-test/experiments/1", headers=omar).json()["version"]
+        wish = {"version": version, "variant": "variant_b"}
+        asked = api.post("/api/admin/ab-test/experiments/1/switch", headers=omar, json=wish).json()[
+            "decision"
+        ]
+        assert (asked["state"], asked["proposed_by"]) == ("proposed", "omar")
+        active = "SELECT active_variant FROM public.ab_test_config"
+        assert connection.execute(active).fetchone() == ("variant_a",)
+        done = api.post(f"/api/admin/decisions/{asked['id']}/approve", headers=ravi).json()
+        assert (done["state"], done["proposed_by"], done["actor"]) == ("applied", "omar", "ravi")
+        assert connection.execute(active).fetchone() == ("variant_b",)

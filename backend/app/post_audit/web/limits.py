@@ -17,7 +17,7 @@ __all__ = ["BodyLimit"]
 
 # The largest body of ours is a bug report: 20,000 signs of four bytes at most, and what surrounds them.
 _USUAL_BYTES: Final = 200_000
-# Files come here, each limited by its own route, which says it in its own words; this is twice that.
+# Files come here, each limited by its own route, which says it in its own words; this only stops what has no end.
 _FILES: Final = ("/api/admin/audits", "/_nicegui/")
 
 
@@ -39,9 +39,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._files_bytes if scope["path"].startswith(_FILES) else _USUAL_BYTES
+        is_file = scope["path"].startswith(_FILES)
+        most = self._files_bytes if is_file else _USUAL_BYTES
         said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if said.isdigit() and int(said[:20]) > most:
+        if not is_file and said.isdigit() and int(said[:20]) > most:
             refused = _TooLarge(f"The request has more than {most // 1000:,} kB.", cure="Send less at once.")
             await answer_of(refused)(scope, receive, send)
             return

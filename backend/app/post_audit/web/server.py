@@ -17,7 +17,19 @@ from fastapi.middleware.gzip import GZipMiddleware
 from app.post_audit.errors import ConfigurationError, PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind
-from app.post_audit.web import audits, bugs, conversions, decisions, health, house, live, openapi, runs, tasks
+from app.post_audit.web import (
+    audits,
+    bugs,
+    conversions,
+    decisions,
+    health,
+    house,
+    live,
+    openapi,
+    outbox,
+    runs,
+    tasks,
+)
 from app.post_audit.web.access import AccessPolicy, Door, login
 from app.post_audit.web.access.gate import Gate
 from app.post_audit.web.errors import add_error_handlers
@@ -32,7 +44,20 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "serve"]
 
-_MODULES: Final = (login, openapi, health, house, runs, decisions, conversions, bugs, live, tasks, audits)
+_MODULES: Final = (
+    login,
+    openapi,
+    health,
+    house,
+    runs,
+    decisions,
+    outbox,
+    conversions,
+    bugs,
+    live,
+    tasks,
+    audits,
+)
 
 _log = get_logger(__name__)
 

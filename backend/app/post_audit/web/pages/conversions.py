@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 from app.post_audit.codec import to_json
 from app.post_audit.formats import count, ist, percent, ratio_in_words
+from app.post_audit.steps.conversions import STEP
+from app.post_audit.steps.conversions.by_hand import ByHand, end_experiment, switch_to
 from app.post_audit.web import conversions as api
 from app.post_audit.web.access import Person, Role
 from app.post_audit.web.pages import charts, deeds, states
@@ -84,7 +86,7 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
                 moment(datetime.fromisoformat(one["as_of"]), form="day", before="Counted ")
                 switch = {"act": "automatic switch is on", "propose": "a switch waits for your word"}
                 text(f" · {switch.get(data['mode'], 'the step is paused')}")
-        if view.visit.allows(Role.APPROVER):
+        if view.visit.allows(Role.OPERATOR):
             with box("div", "actions"):
                 for variant in one["variants"]:
                     if not (variant["is_active"] and variant["is_winner"]):
@@ -117,17 +119,25 @@ async def _switch(view: View, one: Mapping[str, Any], variant: Mapping[str, Any]
     ):
         return
 
-    def deed(person: Person) -> str:
-        made = api.switch_by_hand(
-            view.house.database,
-            str(one["id"]),
-            api.SwitchBody(version=one["version"], variant=variant["id"], actor=person.name),
-        )
-        view.house.deliver()
-        view.visit.record("experiment.switched", f"experiment:{one['id']}")
-        return str(made.decision["headline"])
+    def wanted(person: Person) -> ByHand:
+        assessment = api.shown(view.house.database, str(one["id"]), one["version"])
+        return switch_to(assessment, str(variant["id"]), person.name, STEP.policy)
 
-    await view.act(Role.APPROVER, deed)
+    await _by_hand(view, wanted)
+
+
+async def _by_hand(view: View, wanted: Callable[[Person], ByHand]) -> None:
+    """Carry out an approver's wish, or propose an operator's."""
+
+    def deed(person: Person) -> str:
+        decision = api.carry_out(view.house.database, wanted(person), person)
+        view.visit.record(f"experiment.{decision['state']}", f"decision:{decision['id']}")
+        if decision["state"] == "proposed":
+            return "Proposed. It is done when an approver agrees."
+        view.house.deliver()
+        return str(decision["headline"])
+
+    await view.act(Role.OPERATOR, deed)
 
 
 async def _stop(view: View, one: Mapping[str, Any]) -> None:
@@ -145,15 +155,11 @@ async def _stop(view: View, one: Mapping[str, Any]) -> None:
     ):
         return
 
-    def deed(person: Person) -> str:
-        made = api.stop_by_hand(
-            view.house.database, str(one["id"]), api.StopBody(version=one["version"], actor=person.name)
-        )
-        view.house.deliver()
-        view.visit.record("experiment.ended", f"experiment:{one['id']}")
-        return str(made.decision["headline"])
+    def wanted(person: Person) -> ByHand:
+        assessment = api.shown(view.house.database, str(one["id"]), one["version"])
+        return end_experiment(assessment, person.name, STEP.policy)
 
-    await view.act(Role.APPROVER, deed)
+    await _by_hand(view, wanted)
 
 
 # ---- messages ----
