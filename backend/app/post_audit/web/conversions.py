@@ -384,7 +384,7 @@ def shown(database: Database, experiment_id: str, version: int) -> Assessment:
 
 
 def carry_out(database: Database, wanted: ByHand, person: Person) -> dict[str, Any]:
-    """Do what a person wants: an approver's word is carried out, an operator's is proposed. The decision that came of it."""
+    """Do what a person wants: an approver's word is carried out, an operator's is proposed. Returns the decision."""
     if person.role.includes(Role.APPROVER):
         answer: Any = database.call(
             "post_audit_apply_experiment_by_hand",

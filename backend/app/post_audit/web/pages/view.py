@@ -125,8 +125,11 @@ class View:
         with self._containers[0][1]:
             states.loading()
         await self.client.connected()
-        self._containers[0][1].clear()
-        self._draw(await task)
+        loaded = await task
+        # unless a change has drawn it meanwhile
+        if self.data is None:
+            self._containers[0][1].clear()
+            self._draw(loaded)
 
     async def refresh(self, *, fresh: bool = False) -> None:
         """Load again and draw what has changed."""
@@ -176,10 +179,10 @@ class View:
                 print_of = json.dumps(to_json(shown), sort_keys=True, default=str)
                 if self._drawn.get(index) == print_of:
                     continue
-                self._drawn[index] = print_of
                 container.clear()
                 with container:
                     part.draw(self, shown)
+                self._drawn[index] = print_of
                 drawn = True
             if drawn and self.client.has_socket_connection:
                 self.client.run_javascript("window.postAudit?.restoreFocus()")
