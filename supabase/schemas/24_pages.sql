@@ -25,3 +25,14 @@ BEGIN
     ) AS f);
 END
 $$;
+
+-- How many tasks pass each of several filters (as of post_audit_read_tasks, each with `status`), by the names they come under.
+CREATE FUNCTION public.post_audit_read_task_counts(filters jsonb, scoring jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN (SELECT coalesce(jsonb_object_agg(f.name, post_audit.count_tasks(jsonb_strip_nulls(f.wanted),
+      (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m), scoring)), '{}')
+    FROM jsonb_each(filters) AS f (name, wanted));
+END
+$$;
