@@ -87,6 +87,7 @@ def serve() -> Iterator[Serve]:
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline().startswith(f"Serving http://127.0.0.1:{port} ")
+        assert process.stdout.readline().startswith(f"Sign in once with http://127.0.0.1:{port}/login?link=")
 
         def answers() -> bool:
             assert process.poll() is None, process.communicate()
@@ -137,7 +138,8 @@ def test_the_known_addresses(
     assert all(counter["value"] is not None for counter in counters.values())
 
     # an audit that arrives starts a run, once per content
-    assert site.get("/api/admin/tasks/pending") == {"tasks": [], "count": 0, "next": None}
+    pending = site.get("/api/admin/tasks/pending")
+    assert (pending["tasks"], pending["count"], pending["next"]) == ([], 0, None)
     status, refused = site.ask("/api/admin/audits?name=review.json&target=shop", AUDIT)
     assert (status, refused["error"]["code"]) == (401, "NotSignedIn")
     site.token = token

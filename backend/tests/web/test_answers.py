@@ -202,3 +202,20 @@ def test_many_who_ask_at_once_are_answered_by_one_look() -> None:
 def test_a_long_answer_is_compressed(client: TestClient) -> None:
     answer = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
     assert answer.headers["content-encoding"] == "gzip"
+
+
+def test_a_remembered_answer_says_the_same_compressed(
+    client: TestClient, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "INSERT INTO public.enhancement_tasks (title, description, priority, category, status) "
+        "SELECT 'Task ' || n, 'The same words again', 'high', 'security', 'pending' FROM generate_series(1, 40) AS n"
+    )
+    answers = [
+        client.get("/api/admin/tasks/pending", headers={"Accept-Encoding": coding})
+        for coding in ("gzip", "identity")
+    ]
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None]
+    assert answers[0].json() == answers[1].json()
+    assert answers[0].headers["etag"] == answers[1].headers["etag"]
+    assert int(answers[0].headers["content-length"]) < len(answers[1].content) / 5

@@ -7,6 +7,7 @@ than the two within which a change has to show, and whatever changes something t
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import time
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _SECONDS: Final = 1.0
 # Different questions that are remembered at once; a page of 100 tasks is 60 kB.
 _REMEMBERED: Final = 64
 _OK: Final = 200
+_WORTH_COMPRESSING: Final = 1000
+_COMPRESSION: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class _Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    compressed: bytes | None
+    """The body as gzip, once for all who take it: 0.2 ms of a processor for each that does not have to."""
     etag: str
     until: float
 
@@ -55,7 +60,9 @@ class HotReads:
             return
         # Whoever goes away while it is computed does not take the answer of the others along.
         answer = await asyncio.shield(self._task(scope))
-        is_known = answer.status == _OK and _names(Headers(scope=scope).get("if-none-match", ""), answer.etag)
+        asked = Headers(scope=scope)
+        is_known = answer.status == _OK and _names(asked.get("if-none-match", ""), answer.etag)
+        body = answer.body
         start: Message = {
             "type": "http.response.start",
             "status": 304 if is_known else answer.status,
@@ -66,10 +73,16 @@ class HotReads:
             headers["ETag"] = answer.etag
             headers["Cache-Control"] = "private, no-cache"
         if is_known:
+            body = b""
             del headers["content-length"]
             del headers["content-type"]
+        elif answer.compressed is not None and "gzip" in asked.get("accept-encoding", ""):
+            body = answer.compressed
+            headers["Content-Encoding"] = "gzip"
+            headers["Content-Length"] = str(len(body))
+            headers.add_vary_header("Accept-Encoding")
         await send(start)
-        await send({"type": "http.response.body", "body": b"" if is_known else answer.body})
+        await send({"type": "http.response.body", "body": body})
 
     def _task(self, scope: Scope) -> asyncio.Task[_Answer]:
         key = (scope["path"], scope["query_string"])
@@ -97,7 +110,8 @@ class HotReads:
         status = int(sent[0]["status"])
         etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
         until = time.monotonic() + (_SECONDS if status == _OK else 0)
-        return _Answer(status, list(sent[0]["headers"]), body, etag, until)
+        compressed = gzip.compress(body, _COMPRESSION) if len(body) >= _WORTH_COMPRESSING else None
+        return _Answer(status, list(sent[0]["headers"]), body, compressed, etag, until)
 
 
 def _is_over(task: asyncio.Task[_Answer]) -> bool:
