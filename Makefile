@@ -29,10 +29,11 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-all test-fast fuzz bench lint format migration docs lock clean
+.PHONY: help install run serve test test-all test-fast test-n8n faults fuzz bench lint format migration docs screenshots \
+	lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## make .venv with the locked dependencies and the post-audit command
 	@echo "Installed: $(BIN)/post-audit"
@@ -55,6 +56,12 @@ test-fast: $(DEVELOPMENT) ## run the tests that need no database: unit and archi
 fuzz: $(DEVELOPMENT) ## feed broken audit reports to the readers for ten minutes (ARGS="--minutes 60" for longer)
 	@$(BIN)/python tools/fuzz_readers.py $(ARGS)
 
+test-n8n: $(DEVELOPMENT) ## run the workflows in a real n8n (installs one into .n8n: 3 GB, some minutes)
+	@$(BIN)/python -m pytest --n8n --timeout 2400 backend/tests/n8n $(ARGS)
+
+faults: $(DEVELOPMENT) ## kill and restart everything at random for 45 minutes (ARGS="--kills 20 --restarts 2" for less)
+	@PYTHONPATH=backend $(BIN)/python -m tests.faults.campaign $(ARGS)
+
 bench: $(DEVELOPMENT) ## measure every step and the whole (ARGS=--json for machines)
 	@for script in $(BENCHES); do $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
@@ -76,6 +83,9 @@ migration: $(RUNTIME) ## build the one migration from supabase/schemas
 
 docs: $(RUNTIME) ## write docs/reference from the code
 	@$(BIN)/python tools/reference.py
+
+screenshots: $(DEVELOPMENT) ## draw the pictures of the README again (needs chromium)
+	@$(BIN)/python tools/screenshots.py
 
 # The second lock holds the first, version by version.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

@@ -51,6 +51,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-bindings", action="store_true", help="run every test in Prisma's shape too that can be"
     )
+    parser.addoption(
+        "--n8n", action="store_true", help="install a real n8n where there is none, and run what needs it"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -505,6 +505,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
   CHECK ((kind = 'step') = (run_id IS NOT NULL))
 );
+-- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);
@@ -565,7 +567,7 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   version bigint NOT NULL,
   payload jsonb NOT NULL,
   state text NOT NULL DEFAULT 'pending'
-    CHECK (state IN ('pending', 'delivered', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
+    CHECK (state IN ('pending', 'sent', 'applied', 'delivered', 'refused', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
   attempts integer NOT NULL DEFAULT 0,
   next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   claimed_by text,
@@ -574,9 +576,7 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   settled_at timestamptz
 );
-CREATE INDEX IF NOT EXISTS outbox_due ON post_audit.outbox (next_attempt_at, sequence) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS outbox_decision ON post_audit.outbox (decision_id);
-CREATE INDEX IF NOT EXISTS outbox_subject ON post_audit.outbox (channel, subject) WHERE state = 'pending';
 
 -- ---- 12_roles.sql ----
 
@@ -1154,11 +1154,14 @@ BEGIN
   IF message ->> 'channel' LIKE 'n8n\_%' THEN
     UPDATE post_audit.outbox AS o
     SET state = 'superseded', settled_at = clock_timestamp(), detail = format('replaced by decision %s', send.decision_id)
-    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state = 'pending';
+    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state IN ('pending', 'sent');
   END IF;
-  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
+  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, says, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- settings count with the changes of their subject; a text that repeats itself has a count of its own
+    coalesce(send.version, post_audit.next_version(
+      CASE WHEN message ->> 'channel' LIKE 'n8n\_%' THEN '' ELSE 'message:' END || (message ->> 'subject'))),
+    md5(message ->> 'payload'),
     -- whoever composed the text could not know the number
     replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,
@@ -1173,7 +1176,7 @@ BEGIN ATOMIC
   SELECT jsonb_build_object(
     'id', d.id, 'kind', d.kind, 'run_id', d.run_id, 'step', d.step, 'mode', d.mode, 'outcome', d.outcome,
     'state', d.state, 'headline', d.headline, 'reasons', d.reasons, 'numbers', d.numbers, 'next', d.next,
-    'undoes', d.undoes, 'actor', d.actor, 'as_of', d.as_of, 'decided_at', d.decided_at,
+    'undoes', d.undoes, 'actor', d.actor, 'proposed_by', d.proposed_by, 'as_of', d.as_of, 'decided_at', d.decided_at,
     'final_because', d.final_because,
     'undone_by', (SELECT max(u.id) FROM post_audit.decisions AS u WHERE u.undoes = d.id),
     'counts', (SELECT coalesce(jsonb_object_agg(g.state, g.n), '{}') FROM (
@@ -1398,7 +1401,47 @@ BEGIN
 END
 $$;
 
--- Agree to what a decision proposes: all of it, or the subjects that are named.
+-- Store what a person wants done as a proposal of a step, in a run of its own: nothing is changed before somebody else
+-- approves it. It replaces what still waits for approval of that step.
+CREATE FUNCTION public.post_audit_apply_proposal(step text, decision jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  new_run bigint;
+  new_id bigint;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM post_audit.step_modes AS m WHERE m.step = post_audit_apply_proposal.step) THEN
+    RAISE EXCEPTION 'There is no step named %.', step USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF coalesce(jsonb_array_length(decision -> 'changes'), 0) = 0 THEN
+    RAISE EXCEPTION 'A proposal changes something.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE post_audit.changes AS c SET state = 'superseded'
+  FROM post_audit.decisions AS d
+  WHERE d.id = c.decision_id AND d.step = post_audit_apply_proposal.step AND c.state = 'proposed';
+  UPDATE post_audit.decisions AS d SET state = 'superseded'
+  WHERE d.step = post_audit_apply_proposal.step AND d.state = 'proposed';
+  INSERT INTO post_audit.runs (tick, kind, state, steps, owner, as_of, lease_expires_at, finished_at)
+  VALUES ('by hand ' || gen_random_uuid(), 'step', 'completed', jsonb_build_array(step), actor, post_audit.clock(),
+    clock_timestamp(), clock_timestamp())
+  RETURNING id INTO new_run;
+  INSERT INTO post_audit.decisions
+    (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, independent,
+     final_because, hold_days, actor, proposed_by, as_of)
+  VALUES (new_run, step, 'propose', 'act', 'proposed', decision ->> 'headline', decision -> 'reasons',
+    coalesce(decision -> 'numbers', '{}'), coalesce(decision ->> 'next', ''), coalesce(decision -> 'messages', '[]'),
+    coalesce(decision -> 'undo_messages', '[]'), coalesce((decision ->> 'independent')::boolean, false),
+    coalesce(decision ->> 'final_because', ''), coalesce((decision ->> 'hold_days')::integer, 7), actor, actor, post_audit.clock())
+  RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
+  INSERT INTO post_audit.changes (decision_id, position, subject, before, after, state)
+  SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after', 'proposed'
+  FROM jsonb_array_elements(decision -> 'changes') WITH ORDINALITY AS c (value, position);
+  INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms) VALUES (new_run, step, 'decided', new_id, 0);
+  RETURN post_audit.answer(new_id, 0);
+END
+$$;
+
+-- Agree to what a decision proposes: all of it, or the subjects that are named. Refused for whoever proposed it by hand.
 CREATE FUNCTION public.post_audit_apply_approval(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
@@ -1407,6 +1450,10 @@ DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   remaining integer;
 BEGIN
+  IF decision.proposed_by = actor THEN
+    RAISE EXCEPTION '% proposed decision % by hand, so somebody else approves it.', actor, decision_id
+      USING ERRCODE = 'insufficient_privilege', HINT = 'Ask another approver, or decline it.';
+  END IF;
   UPDATE post_audit.changes AS c SET state = 'pending', detail = format('approved by %s', actor)
   WHERE c.decision_id = post_audit_apply_approval.decision_id AND c.state = 'proposed'
     AND (subjects IS NULL OR subjects ? c.subject);
@@ -1576,6 +1623,15 @@ END;
 
 -- Runs: owned for a while by one worker, never two at once, resumed by whoever comes when the owner is gone.
 
+-- Workers and schedules that have told that they live; only for people who look. Who owns a run stands in the run.
+CREATE TABLE IF NOT EXISTS post_audit.workers (
+  name text PRIMARY KEY,
+  kind text NOT NULL CHECK (kind IN ('worker', 'schedule')),
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  next_tick timestamptz
+);
+
 CREATE FUNCTION post_audit.run_as_json(run_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
@@ -1610,7 +1666,9 @@ BEGIN
     -- the same owner asks again because it did not hear the first answer
     run_id := running.id;
     outcome := CASE WHEN running.token = 1 THEN 'started' ELSE 'resumed' END;
-  ELSIF running.id IS NOT NULL AND running.lease_expires_at > clock_timestamp() THEN
+  ELSIF running.id IS NOT NULL AND running.lease_expires_at > clock_timestamp()
+    -- no lease is longer than an hour: one that lies further ahead was given before the clock was set back
+    AND running.lease_expires_at <= clock_timestamp() + interval '1 hour' THEN
     run_id := running.id;
     outcome := 'busy';
   ELSIF running.id IS NOT NULL THEN
@@ -1698,6 +1756,35 @@ CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS j
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));
 
+-- Runs, newest first, with how far each has come: `before` is the last id of the page before; with a `tick`, that one alone.
+CREATE FUNCTION public.post_audit_read_runs(before bigint DEFAULT NULL, "limit" integer DEFAULT 50, tick text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at,
+    'finished_at', r.finished_at, 'requested_steps', r.steps,
+    'of', coalesce(jsonb_array_length(nullif(r.steps, 'null')), (SELECT count(*) FROM post_audit.step_modes AS m)),
+    'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'step', s.step, 'state', s.state, 'decision_id', s.decision_id, 'outcome', d.outcome, 'headline', d.headline,
+        'error', s.error ->> 'message', 'duration_ms', s.duration_ms) ORDER BY m.position), '[]')
+      FROM post_audit.step_runs AS s JOIN post_audit.step_modes AS m ON m.step = s.step
+      LEFT JOIN post_audit.decisions AS d ON d.id = s.decision_id WHERE s.run_id = r.id)
+  ) ORDER BY r.id DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.runs AS a
+    WHERE (post_audit_read_runs.before IS NULL OR a.id < post_audit_read_runs.before)
+      AND (post_audit_read_runs.tick IS NULL OR a.tick = post_audit_read_runs.tick)
+    ORDER BY a.id DESC LIMIT post_audit_read_runs."limit"
+  ) AS r;
+END;
+
+-- The moment it is, for whoever plans: the same on every machine, whatever its own clock says. A demonstration's own
+-- clock stands still and plans nothing.
+CREATE FUNCTION public.post_audit_read_clock() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN jsonb_build_object('now', clock_timestamp());
+
 -- What a newcomer, a health check or a dry run wants to know first.
 CREATE FUNCTION public.post_audit_read_status() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
@@ -1719,54 +1806,759 @@ BEGIN ATOMIC
   ) FROM post_audit.marketplace AS m;
 END;
 
--- ---- 22_outbox.sql ----
-
--- The outbox: a message is claimed for a while, tried, and settled with what came of it.
-
--- Claim up to `batch` messages that are due, for `lease_seconds`: nobody else gets them meanwhile, and those that were not
--- settled are due again afterwards.
-CREATE FUNCTION public.post_audit_apply_claim_messages(owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60)
-RETURNS jsonb
+-- A sign of life of a worker, or of a schedule with its next tick. Those that gave none for a day are forgotten.
+CREATE FUNCTION public.post_audit_apply_worker_seen(name text, kind text, next_tick timestamptz DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
-  WITH due AS (
-    SELECT o.id FROM post_audit.outbox AS o
-    WHERE o.state = 'pending' AND o.next_attempt_at <= clock_timestamp()
-      AND (o.claimed_until IS NULL OR o.claimed_until <= clock_timestamp())
-    ORDER BY o.next_attempt_at, o.sequence LIMIT batch FOR UPDATE SKIP LOCKED
-  ), claimed AS (
-    UPDATE post_audit.outbox AS o
-    SET claimed_by = owner, claimed_until = clock_timestamp() + make_interval(secs => lease_seconds), attempts = o.attempts + 1
-    FROM due WHERE o.id = due.id
-    RETURNING o.*
-  )
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-    'message_id', 'msg_' || replace(c.id::text, '-', ''), 'decision_id', c.decision_id, 'channel', c.channel,
-    'subject', c.subject, 'version', c.version, 'payload', c.payload, 'attempt', c.attempts, 'created_at', c.created_at
-  ) ORDER BY c.sequence), '[]') FROM claimed AS c;
+  DELETE FROM post_audit.workers AS w
+  WHERE w.seen_at < clock_timestamp() - interval '1 day' AND w.name <> post_audit_apply_worker_seen.name;
+  INSERT INTO post_audit.workers AS w (name, kind, next_tick)
+  VALUES (post_audit_apply_worker_seen.name, post_audit_apply_worker_seen.kind, post_audit_apply_worker_seen.next_tick)
+  ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE SET seen_at = clock_timestamp(), next_tick = EXCLUDED.next_tick
+  RETURNING jsonb_build_object('name', w.name, 'seen_at', w.seen_at);
 END;
 
--- `state` pending means: try again at retry_at. Settling again as it was settled changes nothing: the answer got lost.
-CREATE FUNCTION public.post_audit_apply_settle_message(
-  message_id text, owner text, state text, detail text, retry_at timestamptz DEFAULT NULL
-) RETURNS jsonb
+-- A worker or a schedule that has ended in peace.
+CREATE FUNCTION public.post_audit_apply_worker_gone(name text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 BEGIN
-  UPDATE post_audit.outbox AS o
-  SET state = post_audit_apply_settle_message.state, detail = post_audit_apply_settle_message.detail,
-    claimed_by = NULL, claimed_until = NULL,
-    next_attempt_at = coalesce(retry_at, o.next_attempt_at),
-    settled_at = CASE WHEN post_audit_apply_settle_message.state = 'pending' THEN NULL ELSE clock_timestamp() END
-  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner AND o.state = 'pending';
-  IF NOT FOUND AND NOT EXISTS (
-    SELECT 1 FROM post_audit.outbox AS o
-    WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by IS NULL
-      AND o.state = post_audit_apply_settle_message.state AND o.detail IS NOT DISTINCT FROM post_audit_apply_settle_message.detail
-      AND (retry_at IS NULL OR o.next_attempt_at = retry_at)
+  DELETE FROM post_audit.workers AS w WHERE w.name = post_audit_apply_worker_gone.name;
+  RETURN jsonb_build_object('name', name, 'was_known', FOUND);
+END
+$$;
+
+-- How the machinery stands: the run that goes on with its lease and steps, the last five runs, workers and schedules
+-- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), and the next tick.
+CREATE FUNCTION public.post_audit_read_operations() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    'now', n.moment,
+    'run', (SELECT jsonb_build_object('id', r.id, 'tick', r.tick, 'kind', r.kind, 'owner', r.owner, 'token', r.token,
+        'started_at', r.started_at, 'lease_expires_at', r.lease_expires_at,
+        'lease_remaining_seconds', round(extract(epoch FROM r.lease_expires_at - n.moment), 1),
+        'steps', (SELECT jsonb_agg(jsonb_build_object('step', m.step, 'state', coalesce(s.state, 'waiting')) ORDER BY m.position)
+          FROM post_audit.step_modes AS m LEFT JOIN post_audit.step_runs AS s ON s.run_id = r.id AND s.step = m.step
+          WHERE r.steps IS NULL OR r.steps ? m.step))
+      FROM post_audit.runs AS r WHERE r.state = 'running'),
+    'runs', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'tick', l.tick, 'kind', l.kind, 'state', l.state,
+        'started_at', l.started_at, 'finished_at', l.finished_at, 'owners', l.token) ORDER BY l.id DESC), '[]')
+      FROM (SELECT * FROM post_audit.runs AS r ORDER BY r.id DESC LIMIT 5) AS l),
+    'workers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', w.name, 'kind', w.kind, 'started_at', w.started_at,
+        'seen_at', w.seen_at, 'alive', w.seen_at > n.moment - interval '1 minute', 'next_tick', w.next_tick)
+        ORDER BY w.started_at), '[]') FROM post_audit.workers AS w),
+    'messages', (SELECT jsonb_build_object('waiting', count(*), 'due', count(*) FILTER (WHERE o.next_attempt_at <= n.moment),
+        'claimed', count(*) FILTER (WHERE o.claimed_until > n.moment),
+        'oldest_seconds', round(coalesce(extract(epoch FROM n.moment - min(o.created_at)), 0), 1))
+      FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent')),
+    'next_tick', (SELECT min(w.next_tick) FROM post_audit.workers AS w
+      WHERE w.kind = 'schedule' AND w.seen_at > n.moment - interval '1 minute')
+  ) FROM (SELECT clock_timestamp() AS moment) AS n;
+END;
+
+-- ---- 22_outbox.sql ----
+
+-- The outbox: a message is claimed for a while, tried, and settled with what came of it. It waits while it is `pending`, or
+-- `sent` and not acknowledged; every other state is an end.
+
+-- The table as an earlier application of this file made it learns what it lacks.
+DO $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM pg_constraint AS c WHERE c.conrelid = 'post_audit.outbox'::regclass AND c.conname = 'outbox_state_check'
+      AND pg_get_constraintdef(c.oid) LIKE '%applied%'
   ) THEN
+    ALTER TABLE post_audit.outbox DROP CONSTRAINT IF EXISTS outbox_state_check, ADD CONSTRAINT outbox_state_check CHECK (
+      state IN ('pending', 'sent', 'applied', 'delivered', 'refused', 'shown', 'superseded', 'dead', 'dropped', 'demonstration'));
+    DROP INDEX IF EXISTS post_audit.outbox_due, post_audit.outbox_subject;
+  END IF;
+END
+$$;
+ALTER TABLE post_audit.outbox
+  -- a digest of the words, without the number of the decision
+  ADD COLUMN IF NOT EXISTS says text,
+  -- whose turn it was sent in: a channel and a digest of the address
+  ADD COLUMN IF NOT EXISTS receiver text,
+  -- what the receiver calls it
+  ADD COLUMN IF NOT EXISTS reference jsonb,
+  -- the message that said the same and was sent for this one too
+  ADD COLUMN IF NOT EXISTS carried_by uuid,
+  -- when somebody asked for it again
+  ADD COLUMN IF NOT EXISTS retried_at timestamptz;
+CREATE INDEX IF NOT EXISTS outbox_waiting ON post_audit.outbox (sequence) WHERE state IN ('pending', 'sent');
+CREATE INDEX IF NOT EXISTS outbox_versions ON post_audit.outbox (channel, subject, version);
+CREATE INDEX IF NOT EXISTS outbox_carried ON post_audit.outbox (carried_by) WHERE carried_by IS NOT NULL;
+
+-- A receiver takes one message at a time, whoever sends it, and not more often than it allows. What counts is when a try
+-- ended: it has arrived by then, so that no delay on the way can bring two closer together than they were let go.
+CREATE TABLE IF NOT EXISTS post_audit.receivers (
+  -- a channel and a digest of the address, which may be a secret
+  receiver text PRIMARY KEY,
+  busy_by text,
+  -- the next try begins no earlier
+  free_at timestamptz NOT NULL DEFAULT '-infinity',
+  -- when the last tries ended, as many as its limit looks back on
+  ended timestamptz[] NOT NULL DEFAULT '{}'
+);
+
+-- From when on a receiver may be tried again, for the tries that have ended.
+CREATE FUNCTION post_audit.receiver_free_at(ended timestamptz[], spacing_seconds double precision, per_minute integer) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN greatest(
+  '-infinity'::timestamptz,
+  ended[cardinality(ended)] + make_interval(secs => spacing_seconds),
+  ended[cardinality(ended) - per_minute + 1] + interval '1 minute');
+
+-- Claim up to `batch` messages that are due, for `lease_seconds`: nobody else gets them meanwhile, and those that were not
+-- settled are due again afterwards. With a `receiver`, one message at most, and none before the receiver may be
+-- tried again; those that say the same as it go with it (`others`), unless their subject said something else in
+-- between. `former` is what the receiver was last told of the subject within a day, where that was the same.
+-- A setting for n8n that is older than another one of its subject is superseded here, whatever brought it back.
+CREATE FUNCTION public.post_audit_apply_claim_messages(
+  owner text, batch integer DEFAULT 20, lease_seconds integer DEFAULT 60, channel text DEFAULT NULL,
+  receiver text DEFAULT NULL, spacing_seconds double precision DEFAULT 0, per_minute integer DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  turn post_audit.receivers;
+  present timestamptz;
+  claimed uuid[];
+BEGIN
+  -- What may be sent depends on what others hold: claims are made one after the other, each in a millisecond.
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  present := clock_timestamp();
+  IF receiver IS NOT NULL THEN
+    INSERT INTO post_audit.receivers AS r (receiver) VALUES (post_audit_apply_claim_messages.receiver) ON CONFLICT DO NOTHING;
+    SELECT * INTO turn FROM post_audit.receivers AS r WHERE r.receiver = post_audit_apply_claim_messages.receiver FOR UPDATE;
+    IF turn.busy_by IS NOT NULL AND turn.free_at <= present THEN
+      -- Whoever had the turn is gone. It may have sent until its lease ended.
+      turn.ended := turn.ended || turn.free_at;
+      turn.free_at := post_audit.receiver_free_at(turn.ended, spacing_seconds, per_minute);
+      UPDATE post_audit.receivers AS r SET ended = turn.ended, free_at = turn.free_at, busy_by = NULL WHERE r.receiver = turn.receiver;
+    END IF;
+    IF turn.free_at > present THEN
+      RETURN '[]'::jsonb;
+    END IF;
+  END IF;
+
+  UPDATE post_audit.outbox AS o
+  SET state = 'superseded', settled_at = present, detail = 'A newer version of it has entered the outbox.'
+  WHERE o.id IN (
+    SELECT s.id FROM post_audit.outbox AS s
+    WHERE s.state IN ('pending', 'sent') AND s.channel LIKE 'n8n\_%' AND EXISTS (
+      SELECT 1 FROM post_audit.outbox AS n WHERE n.channel = s.channel AND n.subject = s.subject AND n.version > s.version)
+    -- here as below: nothing waits for a row while it holds another, so that nobody waits in a circle
+    FOR UPDATE SKIP LOCKED);
+
+  WITH due AS (
+    SELECT o.id FROM post_audit.outbox AS o
+    WHERE o.state IN ('pending', 'sent') AND o.next_attempt_at <= present
+      AND (post_audit_apply_claim_messages.channel IS NULL OR o.channel = post_audit_apply_claim_messages.channel)
+      AND (o.claimed_until IS NULL OR o.claimed_until <= present)
+      -- not while another version of it is on its way, be it superseded by now
+      AND NOT (o.channel LIKE 'n8n\_%' AND EXISTS (
+        SELECT 1 FROM post_audit.outbox AS h WHERE h.channel = o.channel AND h.subject = o.subject AND h.claimed_until > present))
+    ORDER BY o.sequence
+    LIMIT CASE WHEN post_audit_apply_claim_messages.receiver IS NULL THEN batch ELSE least(batch, 1) END
+    FOR UPDATE SKIP LOCKED
+  ), taken AS (
+    UPDATE post_audit.outbox AS o
+    SET claimed_by = owner, claimed_until = present + make_interval(secs => lease_seconds), attempts = o.attempts + 1,
+      receiver = post_audit_apply_claim_messages.receiver, carried_by = NULL
+    FROM due WHERE o.id = due.id
+    RETURNING o.id
+  )
+  SELECT coalesce(array_agg(t.id), '{}') INTO claimed FROM taken AS t;
+
+  IF receiver IS NOT NULL AND cardinality(claimed) > 0 THEN
+    UPDATE post_audit.receivers AS r
+    SET busy_by = owner, free_at = present + make_interval(secs => lease_seconds) WHERE r.receiver = turn.receiver;
+    UPDATE post_audit.outbox AS o
+    SET claimed_by = owner, claimed_until = present + make_interval(secs => lease_seconds),
+      receiver = post_audit_apply_claim_messages.receiver, carried_by = lead.id
+    FROM post_audit.outbox AS lead
+    WHERE lead.id = claimed[1] AND lead.channel = 'telegram' AND o.id IN (
+      SELECT s.id FROM post_audit.outbox AS s
+      WHERE s.channel = lead.channel AND s.says = lead.says AND s.id <> lead.id AND s.state = 'pending'
+        AND (s.claimed_until IS NULL OR s.claimed_until <= present)
+        AND NOT EXISTS (
+          SELECT 1 FROM post_audit.outbox AS b
+          WHERE b.channel = s.channel AND b.subject = s.subject AND b.state = 'pending' AND b.says IS DISTINCT FROM s.says
+            AND b.sequence BETWEEN least(s.sequence, lead.sequence) AND greatest(s.sequence, lead.sequence))
+      FOR UPDATE SKIP LOCKED);
+  END IF;
+
+  RETURN (
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+      'message_id', 'msg_' || replace(c.id::text, '-', ''), 'decision_id', c.decision_id, 'channel', c.channel,
+      'subject', c.subject, 'version', c.version, 'payload', c.payload, 'attempt', c.attempts, 'created_at', c.created_at,
+      'tried_at', present, 'waited_seconds', extract(epoch FROM present - coalesce(c.retried_at, c.created_at)),
+      'others', (SELECT coalesce(jsonb_agg(o.decision_id ORDER BY o.sequence), '[]')
+        FROM post_audit.outbox AS o WHERE o.carried_by = c.id AND o.state = 'pending' AND o.claimed_by = owner),
+      'can_undo', d.final_because = '' AND EXISTS (
+        SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'applied'),
+      'can_approve', EXISTS (SELECT 1 FROM post_audit.changes AS g WHERE g.decision_id = d.id AND g.state = 'proposed'),
+      'former', CASE WHEN c.reference ? 'anew' THEN NULL ELSE (
+        SELECT f.reference FROM post_audit.outbox AS f
+        WHERE f.channel = c.channel AND f.receiver = c.receiver AND f.subject = c.subject AND f.state = 'delivered'
+          AND f.settled_at > present - interval '1 day' AND f.says = c.says AND f.carried_by IS NULL AND f.reference IS NOT NULL
+          AND NOT EXISTS (
+            SELECT 1 FROM post_audit.outbox AS b
+            WHERE b.channel = f.channel AND b.subject = f.subject AND b.state = 'delivered' AND b.sequence > f.sequence
+              AND b.says IS DISTINCT FROM c.says)
+        ORDER BY f.sequence DESC LIMIT 1) END
+    ) ORDER BY c.sequence), '[]')
+    FROM post_audit.outbox AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id WHERE c.id = ANY (claimed));
+END
+$$;
+
+-- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
+-- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
+-- or says (`anew`) that it no longer has the one that said the same.
+-- What was superseded or dropped while it was on its way stays so. Settling again as it was settled changes nothing.
+CREATE FUNCTION public.post_audit_apply_settle_message(
+  message_id text, owner text, state text, detail text, retry_seconds double precision DEFAULT 0,
+  hold_seconds double precision DEFAULT 0, reference jsonb DEFAULT NULL,
+  spacing_seconds double precision DEFAULT 0, per_minute integer DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox;
+  turn post_audit.receivers;
+  present timestamptz := clock_timestamp();
+  waits boolean := post_audit_apply_settle_message.state IN ('pending', 'sent');
+BEGIN
+  -- the receiver before the message, as whoever claims takes them
+  SELECT r.* INTO turn FROM post_audit.receivers AS r JOIN post_audit.outbox AS o ON o.receiver = r.receiver
+  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND r.busy_by = owner FOR UPDATE OF r;
+  SELECT * INTO message FROM post_audit.outbox AS o
+  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner FOR UPDATE;
+  IF message.id IS NULL THEN
+    -- settled just so already: the answer got lost
+    IF EXISTS (
+      SELECT 1 FROM post_audit.outbox AS o
+      WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by IS NULL
+        AND o.state = post_audit_apply_settle_message.state AND o.detail IS NOT DISTINCT FROM post_audit_apply_settle_message.detail
+    ) THEN
+      RETURN jsonb_build_object('message_id', message_id, 'state', state);
+    END IF;
     RAISE EXCEPTION 'Message % is no longer claimed by this worker.', message_id USING ERRCODE = 'PT409';
   END IF;
-  RETURN jsonb_build_object('message_id', message_id, 'state', state);
+  UPDATE post_audit.outbox AS o
+  SET claimed_by = NULL, claimed_until = NULL,
+    state = CASE WHEN o.state IN ('pending', 'sent') THEN post_audit_apply_settle_message.state ELSE o.state END,
+    detail = CASE WHEN o.state IN ('pending', 'sent') THEN post_audit_apply_settle_message.detail
+      ELSE concat_ws(' ', o.detail, 'It was on its way:', post_audit_apply_settle_message.detail) END,
+    reference = coalesce(post_audit_apply_settle_message.reference, o.reference),
+    next_attempt_at = CASE WHEN waits THEN present + make_interval(secs => retry_seconds) ELSE o.next_attempt_at END,
+    settled_at = CASE WHEN o.state NOT IN ('pending', 'sent') THEN o.settled_at WHEN NOT waits THEN present END,
+    carried_by = CASE WHEN waits THEN NULL ELSE o.carried_by END
+  WHERE (o.id = message.id OR o.carried_by = message.id) AND o.claimed_by = owner;
+  IF turn.receiver IS NOT NULL THEN
+    turn.ended := (turn.ended || present)[greatest(1, cardinality(turn.ended) + 2 - greatest(1, coalesce(per_minute, 1))):];
+    UPDATE post_audit.receivers AS r
+    SET busy_by = NULL, ended = turn.ended,
+      free_at = greatest(present + make_interval(secs => hold_seconds),
+        post_audit.receiver_free_at(turn.ended, spacing_seconds, per_minute))
+    WHERE r.receiver = turn.receiver;
+  END IF;
+  RETURN (SELECT jsonb_build_object('message_id', message_id, 'state', o.state) FROM post_audit.outbox AS o WHERE o.id = message.id);
+END
+$$;
+
+-- In how many seconds the next message can be tried, where `receivers` names the receiver of each channel that has one;
+-- null when none waits. Seconds, so that nobody compares two clocks.
+CREATE FUNCTION public.post_audit_read_outbox_due(receivers jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    -- greatest() leaves nulls out, and no message is not a message that is due
+    'due_in_seconds', CASE WHEN count(*) > 0 THEN greatest(0, extract(epoch FROM min(w.at) - clock_timestamp())) END,
+    'waiting', coalesce(sum(w.messages), 0))
+  FROM (
+    SELECT greatest(min(greatest(o.next_attempt_at, o.claimed_until)), (
+        SELECT r.free_at FROM post_audit.receivers AS r WHERE r.receiver = receivers ->> o.channel)) AS at,
+      count(*) AS messages
+    FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent') GROUP BY o.channel
+  ) AS w;
+END;
+
+CREATE FUNCTION post_audit.message_as_json(message post_audit.outbox) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN jsonb_build_object('number', message.sequence, 'message_id', 'msg_' || replace(message.id::text, '-', ''),
+  'decision_id', message.decision_id, 'channel', message.channel, 'subject', message.subject, 'version', message.version,
+  'state', message.state, 'attempts', message.attempts, 'detail', message.detail, 'payload', message.payload,
+  'created_at', message.created_at, 'settled_at', message.settled_at,
+  'next_attempt_at', CASE WHEN message.state IN ('pending', 'sent') THEN message.next_attempt_at END);
+
+-- Messages, newest first, at most `limit`: those below number `before`, in one state or of one channel where they are named.
+CREATE FUNCTION public.post_audit_read_messages(
+  before bigint DEFAULT NULL, "limit" integer DEFAULT 50, state text DEFAULT NULL, channel text DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(post_audit.message_as_json(m) ORDER BY m.sequence DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.outbox AS o
+    WHERE (post_audit_read_messages.before IS NULL OR o.sequence < post_audit_read_messages.before)
+      AND (post_audit_read_messages.state IS NULL OR o.state = post_audit_read_messages.state)
+      AND (post_audit_read_messages.channel IS NULL OR o.channel = post_audit_read_messages.channel)
+    ORDER BY o.sequence DESC LIMIT post_audit_read_messages."limit"
+  ) AS m;
+END;
+
+-- One message by its number; null when there is none.
+CREATE FUNCTION public.post_audit_read_message(number bigint) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN (SELECT post_audit.message_as_json(o) FROM post_audit.outbox AS o WHERE o.sequence = number);
+
+CREATE FUNCTION post_audit.require_message(number bigint) RETURNS post_audit.outbox
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox;
+BEGIN
+  SELECT * INTO message FROM post_audit.outbox AS o WHERE o.sequence = number FOR UPDATE;
+  IF message.id IS NULL THEN
+    RAISE EXCEPTION 'There is no message %.', number USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit outbox list.';
+  END IF;
+  RETURN message;
+END
+$$;
+
+-- Try a message again that was given up, refused or dropped, or that waits for its next try; refused where a newer version
+-- of an n8n setting has entered the outbox since, because that one would be undone by it.
+CREATE FUNCTION public.post_audit_apply_message_retry(number bigint, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox := post_audit.require_message(number);
+  newer bigint := (SELECT max(n.version) FROM post_audit.outbox AS n
+    WHERE message.channel LIKE 'n8n\_%' AND n.channel = message.channel AND n.subject = message.subject AND n.version > message.version);
+BEGIN
+  IF message.state NOT IN ('pending', 'sent', 'dead', 'refused', 'dropped') THEN
+    RAISE EXCEPTION 'Message % is %, so there is nothing to try again.', number, message.state USING ERRCODE = 'PT409';
+  END IF;
+  IF newer IS NOT NULL THEN
+    RAISE EXCEPTION 'Message % is version % of %, and version % has followed.', number, message.version, message.subject, newer
+      USING ERRCODE = 'PT409', HINT = 'The newest one is the one to try: post-audit outbox list.';
+  END IF;
+  UPDATE post_audit.outbox AS o
+  SET state = 'pending', attempts = 0, retried_at = clock_timestamp(), next_attempt_at = clock_timestamp(), settled_at = NULL,
+    detail = format('asked for again by %s', actor)
+  WHERE o.id = message.id RETURNING * INTO message;
+  -- whoever asks by hand has looked at the receiver
+  UPDATE post_audit.receivers AS r SET free_at = '-infinity'
+  WHERE message.channel LIKE 'n8n\_%' AND r.receiver IN (
+    SELECT s.receiver FROM post_audit.receivers AS s
+    WHERE s.receiver = message.receiver AND s.busy_by IS NULL FOR UPDATE SKIP LOCKED);
+  RETURN post_audit.message_as_json(message);
+END
+$$;
+
+-- Never send a message that waits or was given up.
+CREATE FUNCTION public.post_audit_apply_message_drop(number bigint, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  message post_audit.outbox := post_audit.require_message(number);
+BEGIN
+  IF message.state NOT IN ('pending', 'sent', 'dead', 'refused') THEN
+    RAISE EXCEPTION 'Message % is %, so there is nothing to drop.', number, message.state USING ERRCODE = 'PT409';
+  END IF;
+  UPDATE post_audit.outbox AS o
+  SET state = 'dropped', settled_at = clock_timestamp(), detail = concat_ws(' ', o.detail, format('Dropped by %s.', actor))
+  WHERE o.id = message.id RETURNING * INTO message;
+  RETURN post_audit.message_as_json(message);
+END
+$$;
+
+-- Delete messages that ended longer ago than `older_than_days`, at most `limit` a call. The newest of each subject stays, since
+-- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told.
+CREATE FUNCTION public.post_audit_apply_prune_messages(older_than_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  -- steps look back on what they told: seven days at most
+  IF older_than_days < 8 THEN
+    RAISE EXCEPTION 'Messages are kept for at least 8 days, and % were asked for.', older_than_days
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Steps look back on what people were told within a week.';
+  END IF;
+  DELETE FROM post_audit.outbox AS o WHERE o.id IN (
+    SELECT p.id FROM post_audit.outbox AS p
+    WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
+      AND p.subject NOT LIKE 'bug\_alert:%'
+      AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
+        WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
+    ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit");
+  GET DIAGNOSTICS pruned = ROW_COUNT;
+  RETURN jsonb_build_object('pruned', pruned);
+END
+$$;
+
+-- ---- 23_users.sql ----
+
+-- Who may sign in, what with, and who did what. Passwords are kept as argon2 hashes, tokens as SHA-256 of 256 random bits.
+
+CREATE TABLE IF NOT EXISTS post_audit.users (
+  name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._@+-]{0,63}$'),
+  role text NOT NULL CHECK (role IN ('viewer', 'operator', 'approver')),
+  password_hash text NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
+  created_by text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  password_changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE IF NOT EXISTS post_audit.sessions (
+  token_hash text PRIMARY KEY,
+  user_name text NOT NULL REFERENCES post_audit.users (name) ON DELETE CASCADE,
+  peer text NOT NULL,
+  began_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_user ON post_audit.sessions (user_name);
+CREATE INDEX IF NOT EXISTS sessions_expiry ON post_audit.sessions (expires_at);
+
+CREATE TABLE IF NOT EXISTS post_audit.api_tokens (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  token_hash text NOT NULL UNIQUE,
+  user_name text NOT NULL REFERENCES post_audit.users (name) ON DELETE CASCADE,
+  label text NOT NULL,
+  role text NOT NULL CHECK (role IN ('viewer', 'operator', 'approver')),
+  created_by text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at timestamptz NOT NULL,
+  revoked_at timestamptz
+);
+CREATE INDEX IF NOT EXISTS api_tokens_user ON post_audit.api_tokens (user_name);
+
+CREATE TABLE IF NOT EXISTS post_audit.login_attempts (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name text NOT NULL,
+  peer text NOT NULL,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  succeeded boolean NOT NULL DEFAULT false
+);
+CREATE INDEX IF NOT EXISTS login_attempts_name ON post_audit.login_attempts (name, at) WHERE NOT succeeded;
+CREATE INDEX IF NOT EXISTS login_attempts_peer ON post_audit.login_attempts (peer, at) WHERE NOT succeeded;
+CREATE INDEX IF NOT EXISTS login_attempts_at ON post_audit.login_attempts (at);
+
+CREATE TABLE IF NOT EXISTS post_audit.audit_log (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  actor text NOT NULL,
+  -- session, link, token, loopback, or command
+  way text NOT NULL,
+  peer text NOT NULL,
+  action text NOT NULL,
+  subject text NOT NULL
+);
+
+-- Roles in the order in which each may do what the one before it may.
+CREATE FUNCTION post_audit.role_rank(role text) RETURNS integer
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN array_position(ARRAY['viewer', 'operator', 'approver'], role);
+
+CREATE FUNCTION post_audit.require_user(name text) RETURNS post_audit.users
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  found_user post_audit.users;
+BEGIN
+  SELECT * INTO found_user FROM post_audit.users AS u WHERE u.name = require_user.name FOR UPDATE;
+  IF found_user.name IS NULL THEN
+    RAISE EXCEPTION 'There is no user %.', name USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit users list.';
+  END IF;
+  RETURN found_user;
+END
+$$;
+
+-- Write down who did what, from where and how they showed who they are. Texts that are too long are cut.
+CREATE FUNCTION public.post_audit_apply_audit_entry(
+  actor text, way text, peer text, action text, subject text DEFAULT ''
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  entry bigint;
+BEGIN
+  INSERT INTO post_audit.audit_log (actor, way, peer, action, subject)
+  VALUES (left(actor, 100), way, left(peer, 100), left(action, 200), left(subject, 500))
+  RETURNING id INTO entry;
+  RETURN jsonb_build_object('id', entry);
+END
+$$;
+
+-- Who did what, newest first. `before` is the last id of the page before.
+CREATE FUNCTION public.post_audit_read_audit_log(before bigint DEFAULT NULL, "limit" integer DEFAULT 100) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(to_jsonb(page) ORDER BY page.id DESC), '[]')
+  FROM (
+    SELECT a.* FROM post_audit.audit_log AS a
+    WHERE post_audit_read_audit_log.before IS NULL OR a.id < post_audit_read_audit_log.before
+    ORDER BY a.id DESC LIMIT post_audit_read_audit_log."limit"
+  ) AS page;
+END;
+
+-- Add a user. Refused when there is one of that name: a password or a role is changed by its own function.
+CREATE FUNCTION public.post_audit_apply_user(name text, role text, password_hash text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  IF name !~ '^[a-z0-9][a-z0-9._@+-]{0,63}$' THEN
+    RAISE EXCEPTION '% cannot be a user''s name.', name USING ERRCODE = 'invalid_parameter_value',
+      HINT = 'At most 64 small letters, digits and the signs . _ @ + -, beginning with a letter or a digit.';
+  END IF;
+  INSERT INTO post_audit.users (name, role, password_hash, created_by) VALUES (name, role, password_hash, actor)
+  ON CONFLICT ON CONSTRAINT users_pkey DO NOTHING;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'There is a user % already.', name
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('To set another password call post-audit users password %s.', name);
+  END IF;
+  PERFORM public.post_audit_apply_audit_entry(actor, 'command', '', 'user.added', format('%s as %s', name, role));
+  RETURN jsonb_build_object('name', name, 'role', role);
+END
+$$;
+
+-- Set a user's password, and end the sessions that the old one opened. With `rehash` it is the same password, hashed
+-- anew: sessions stay, and nothing is done when the hash has changed meanwhile.
+CREATE FUNCTION public.post_audit_apply_user_password(
+  name text, password_hash text, actor text, rehash text DEFAULT NULL
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  known post_audit.users := post_audit.require_user(name);
+  ended integer := 0;
+BEGIN
+  IF rehash IS NOT NULL AND known.password_hash <> rehash THEN
+    RETURN jsonb_build_object('name', name, 'ended_sessions', 0);
+  END IF;
+  UPDATE post_audit.users AS u
+  SET password_hash = post_audit_apply_user_password.password_hash,
+    password_changed_at = CASE WHEN rehash IS NULL THEN clock_timestamp() ELSE u.password_changed_at END
+  WHERE u.name = known.name;
+  IF rehash IS NULL THEN
+    DELETE FROM post_audit.sessions AS s WHERE s.user_name = known.name;
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    DELETE FROM post_audit.login_attempts AS l WHERE l.name = known.name AND NOT l.succeeded;
+    PERFORM public.post_audit_apply_audit_entry(actor, 'command', '', 'user.password_changed', name);
+  END IF;
+  RETURN jsonb_build_object('name', name, 'ended_sessions', ended);
+END
+$$;
+
+-- Give a user another role; it holds at once, also in open sessions.
+CREATE FUNCTION public.post_audit_apply_user_role(name text, role text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  known post_audit.users := post_audit.require_user(name);
+BEGIN
+  UPDATE post_audit.users AS u SET role = post_audit_apply_user_role.role WHERE u.name = known.name;
+  PERFORM public.post_audit_apply_audit_entry(
+    actor, 'command', '', 'user.role_changed', format('%s from %s to %s', name, known.role, role));
+  RETURN jsonb_build_object('name', name, 'role', role);
+END
+$$;
+
+-- Remove a user with sessions and tokens. What they did stays in the audit log and in decisions.
+CREATE FUNCTION public.post_audit_apply_user_removal(name text, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  known post_audit.users := post_audit.require_user(name);
+BEGIN
+  DELETE FROM post_audit.users AS u WHERE u.name = known.name;
+  PERFORM public.post_audit_apply_audit_entry(actor, 'command', '', 'user.removed', name);
+  RETURN jsonb_build_object('name', name, 'removed', true);
+END
+$$;
+
+-- All users, with how many sessions and tokens of theirs hold now; never a hash.
+CREATE FUNCTION public.post_audit_read_users() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'name', u.name, 'role', u.role, 'created_by', u.created_by, 'created_at', u.created_at,
+    'password_changed_at', u.password_changed_at,
+    'sessions', (SELECT count(*) FROM post_audit.sessions AS s
+      WHERE s.user_name = u.name AND s.expires_at > statement_timestamp()),
+    'tokens', (SELECT count(*) FROM post_audit.api_tokens AS t
+      WHERE t.user_name = u.name AND t.revoked_at IS NULL AND t.expires_at > statement_timestamp())
+  ) ORDER BY u.name), '[]') FROM post_audit.users AS u;
+END;
+
+-- Ask to try a password. The try is counted before the password is looked at, so that many at once cannot slip through;
+-- a login that succeeds takes its own try out again. `allowed` is false when `per_name` tries for this name or `per_peer` from
+-- this peer have failed within the window; then `retry_after_seconds` says how long to wait. `password_hash` is null for a name
+-- that nobody has.
+CREATE FUNCTION public.post_audit_apply_login_attempt(
+  name text, peer text, per_name integer, per_peer integer, window_seconds integer
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  tried text := left(name, 100);
+  since timestamptz;
+  of_name timestamptz;
+  of_peer timestamptz;
+  attempt bigint;
+BEGIN
+  -- one at a time, else two would count each other out; it takes a millisecond, and nobody signs in often
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.login', 0));
+  since := clock_timestamp() - make_interval(secs => window_seconds);
+  DELETE FROM post_audit.login_attempts AS l WHERE l.id IN (
+    SELECT o.id FROM post_audit.login_attempts AS o WHERE o.at < since - interval '1 day' LIMIT 1000);
+  DELETE FROM post_audit.sessions AS s WHERE s.token_hash IN (
+    SELECT o.token_hash FROM post_audit.sessions AS o WHERE o.expires_at < clock_timestamp() LIMIT 1000);
+  -- the try that has to fall out of the window before the next one is allowed
+  SELECT l.at INTO of_name FROM post_audit.login_attempts AS l
+  WHERE l.name = tried AND NOT l.succeeded AND l.at > since ORDER BY l.at DESC OFFSET per_name - 1 LIMIT 1;
+  SELECT l.at INTO of_peer FROM post_audit.login_attempts AS l
+  WHERE l.peer = post_audit_apply_login_attempt.peer AND NOT l.succeeded AND l.at > since
+  ORDER BY l.at DESC OFFSET per_peer - 1 LIMIT 1;
+  IF of_name IS NOT NULL OR of_peer IS NOT NULL THEN
+    RETURN jsonb_build_object('allowed', false, 'retry_after_seconds',
+      ceil(extract(epoch FROM greatest(of_name, of_peer) - since))::integer);
+  END IF;
+  INSERT INTO post_audit.login_attempts (name, peer) VALUES (tried, left(peer, 100)) RETURNING id INTO attempt;
+  RETURN jsonb_build_object('allowed', true, 'attempt', attempt,
+    'password_hash', (SELECT u.password_hash FROM post_audit.users AS u WHERE u.name = post_audit_apply_login_attempt.name));
+END
+$$;
+
+-- Begin a session of a user who has shown the password in this attempt.
+CREATE FUNCTION public.post_audit_apply_session(
+  name text, token_hash text, peer text, seconds integer, attempt bigint
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  known post_audit.users := post_audit.require_user(name);
+BEGIN
+  UPDATE post_audit.login_attempts AS l SET succeeded = true
+  WHERE l.id = attempt AND l.name = known.name AND NOT l.succeeded;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'This attempt to sign in has been used.' USING ERRCODE = 'PT409', HINT = 'Sign in again.';
+  END IF;
+  INSERT INTO post_audit.sessions (token_hash, user_name, peer, expires_at)
+  VALUES (token_hash, known.name, left(peer, 100), clock_timestamp() + make_interval(secs => seconds));
+  PERFORM public.post_audit_apply_audit_entry(known.name, 'session', peer, 'login', '');
+  RETURN jsonb_build_object('name', known.name, 'role', known.role);
+END
+$$;
+
+-- End a session; ending one that is not there is no error.
+CREATE FUNCTION public.post_audit_apply_session_end(token_hash text, peer text DEFAULT '') RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  whose text;
+BEGIN
+  DELETE FROM post_audit.sessions AS s WHERE s.token_hash = post_audit_apply_session_end.token_hash
+  RETURNING s.user_name INTO whose;
+  IF whose IS NOT NULL THEN
+    PERFORM public.post_audit_apply_audit_entry(whose, 'session', peer, 'logout', '');
+  END IF;
+  RETURN jsonb_build_object('ended', whose IS NOT NULL);
+END
+$$;
+
+-- Who is behind a session (`way` session) or an API token (`token`) now; null when it is unknown, has expired or was ended.
+-- A token acts with the smaller of its own role and its user's.
+CREATE FUNCTION public.post_audit_read_visitor(way text, token_hash text) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN CASE way
+  WHEN 'session' THEN (
+    SELECT jsonb_build_object('name', u.name, 'role', u.role)
+    FROM post_audit.sessions AS s JOIN post_audit.users AS u ON u.name = s.user_name
+    WHERE s.token_hash = post_audit_read_visitor.token_hash AND s.expires_at > statement_timestamp())
+  WHEN 'token' THEN (
+    SELECT jsonb_build_object('name', u.name, 'role',
+      CASE WHEN post_audit.role_rank(t.role) < post_audit.role_rank(u.role) THEN t.role ELSE u.role END)
+    FROM post_audit.api_tokens AS t JOIN post_audit.users AS u ON u.name = t.user_name
+    WHERE t.token_hash = post_audit_read_visitor.token_hash AND t.revoked_at IS NULL AND t.expires_at > statement_timestamp())
+  END;
+
+-- Make an API token of a user, for a program; it holds for `days`.
+CREATE FUNCTION public.post_audit_apply_token(
+  name text, label text, role text, token_hash text, days integer, actor text
+) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  known post_audit.users := post_audit.require_user(name);
+  made post_audit.api_tokens;
+BEGIN
+  IF post_audit.role_rank(role) > post_audit.role_rank(known.role) THEN
+    RAISE EXCEPTION '% is a %, so a token of theirs cannot be %.', name, known.role, role
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'A token has at most the role of its user.';
+  END IF;
+  INSERT INTO post_audit.api_tokens (token_hash, user_name, label, role, created_by, expires_at)
+  VALUES (token_hash, known.name, left(label, 100), role, actor, clock_timestamp() + make_interval(days => days))
+  RETURNING * INTO made;
+  PERFORM public.post_audit_apply_audit_entry(
+    actor, 'command', '', 'token.made', format('%s of %s as %s: %s', made.id, name, role, made.label));
+  RETURN jsonb_build_object('id', made.id, 'name', made.user_name, 'label', made.label, 'role', made.role,
+    'expires_at', made.expires_at);
+END
+$$;
+
+-- Revoke an API token; its program is refused from then on.
+CREATE FUNCTION public.post_audit_apply_token_revocation(token_id bigint, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  made post_audit.api_tokens;
+BEGIN
+  UPDATE post_audit.api_tokens AS t SET revoked_at = coalesce(t.revoked_at, clock_timestamp())
+  WHERE t.id = token_id RETURNING * INTO made;
+  IF made.id IS NULL THEN
+    RAISE EXCEPTION 'There is no token %.', token_id USING ERRCODE = 'no_data_found', HINT = 'See the list: post-audit tokens list.';
+  END IF;
+  PERFORM public.post_audit_apply_audit_entry(
+    actor, 'command', '', 'token.revoked', format('%s of %s: %s', made.id, made.user_name, made.label));
+  RETURN jsonb_build_object('id', made.id, 'name', made.user_name, 'label', made.label, 'revoked_at', made.revoked_at);
+END
+$$;
+
+-- All API tokens, newest first; never a hash.
+CREATE FUNCTION public.post_audit_read_tokens() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'id', t.id, 'name', t.user_name, 'label', t.label, 'role', t.role, 'created_by', t.created_by, 'created_at', t.created_at,
+    'expires_at', t.expires_at, 'revoked_at', t.revoked_at
+  ) ORDER BY t.id DESC), '[]') FROM post_audit.api_tokens AS t;
+END;
+
+-- ---- 24_pages.sql ----
+
+-- What the pages ask besides: whether anything has changed, and tasks by their words.
+
+-- A value that differs from the one before whenever anything has been committed in between: the snapshot itself. What
+-- two equal snapshots see is the same, so nothing has to be counted, and a change by another program is noticed too.
+CREATE FUNCTION public.post_audit_read_version() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN to_jsonb(pg_current_snapshot()::text);
+
+-- Open tasks whose title, place, rule or source holds the words, the oldest first. Reads every open task once: 50 ms for 100,000.
+CREATE FUNCTION public.post_audit_read_tasks_found(words text, "limit" integer DEFAULT 100) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- what somebody types is text, not a pattern
+  pattern CONSTANT text := '%' || regexp_replace(words, '([\\%_])', '\\\1', 'g') || '%';
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN (
+    SELECT jsonb_build_object('tasks', coalesce(jsonb_agg(post_audit.task_as_json(to_jsonb(f)) ORDER BY f.first_seen_at, f.id), '[]'),
+      'as_of', (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m))
+    FROM (
+      SELECT * FROM post_audit.tasks AS t
+      WHERE t.status IN ('pending', 'in_progress')
+        AND concat_ws(' ', t.title, t.location, t.rule, t.component, t.source, t.owner) ILIKE pattern
+      ORDER BY t.first_seen_at, t.id LIMIT least(greatest(post_audit_read_tasks_found."limit", 1), 500)
+    ) AS f);
+END
+$$;
+
+-- How many tasks pass each of several filters (as of post_audit_read_tasks, each with `status`), by the names they come under.
+CREATE FUNCTION public.post_audit_read_task_counts(filters jsonb, scoring jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  RETURN (SELECT coalesce(jsonb_object_agg(f.name, post_audit.count_tasks(jsonb_strip_nulls(f.wanted),
+      (SELECT coalesce(m.as_of, now()) FROM post_audit.marketplace AS m), scoring)), '{}')
+    FROM jsonb_each(filters) AS f (name, wanted));
 END
 $$;
 

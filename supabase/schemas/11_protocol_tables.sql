@@ -104,6 +104,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
   CHECK ((kind = 'undo') = (undoes IS NOT NULL)),
   CHECK ((kind = 'step') = (run_id IS NOT NULL))
 );
+-- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);
@@ -164,7 +166,7 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   version bigint NOT NULL,
   payload jsonb NOT NULL,
   state text NOT NULL DEFAULT 'pending'
-    CHECK (state IN ('pending', 'delivered', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
+    CHECK (state IN ('pending', 'sent', 'applied', 'delivered', 'refused', 'shown', 'superseded', 'dead', 'dropped', 'demonstration')),
   attempts integer NOT NULL DEFAULT 0,
   next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   claimed_by text,
@@ -173,6 +175,4 @@ CREATE TABLE IF NOT EXISTS post_audit.outbox (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   settled_at timestamptz
 );
-CREATE INDEX IF NOT EXISTS outbox_due ON post_audit.outbox (next_attempt_at, sequence) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS outbox_decision ON post_audit.outbox (decision_id);
-CREATE INDEX IF NOT EXISTS outbox_subject ON post_audit.outbox (channel, subject) WHERE state = 'pending';

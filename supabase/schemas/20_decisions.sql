@@ -35,11 +35,14 @@ BEGIN
   IF message ->> 'channel' LIKE 'n8n\_%' THEN
     UPDATE post_audit.outbox AS o
     SET state = 'superseded', settled_at = clock_timestamp(), detail = format('replaced by decision %s', send.decision_id)
-    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state = 'pending';
+    WHERE o.channel = message ->> 'channel' AND o.subject = message ->> 'subject' AND o.state IN ('pending', 'sent');
   END IF;
-  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, payload, state, settled_at, detail)
+  INSERT INTO post_audit.outbox (decision_id, channel, subject, version, says, payload, state, settled_at, detail)
   VALUES (send.decision_id, message ->> 'channel', message ->> 'subject',
-    coalesce(send.version, post_audit.next_version('message:' || (message ->> 'subject'))),
+    -- settings count with the changes of their subject; a text that repeats itself has a count of its own
+    coalesce(send.version, post_audit.next_version(
+      CASE WHEN message ->> 'channel' LIKE 'n8n\_%' THEN '' ELSE 'message:' END || (message ->> 'subject'))),
+    md5(message ->> 'payload'),
     -- whoever composed the text could not know the number
     replace(message ->> 'payload', '{decision}', send.decision_id::text)::jsonb,
     CASE WHEN is_demonstration THEN 'demonstration' ELSE 'pending' END,
@@ -54,7 +57,7 @@ BEGIN ATOMIC
   SELECT jsonb_build_object(
     'id', d.id, 'kind', d.kind, 'run_id', d.run_id, 'step', d.step, 'mode', d.mode, 'outcome', d.outcome,
     'state', d.state, 'headline', d.headline, 'reasons', d.reasons, 'numbers', d.numbers, 'next', d.next,
-    'undoes', d.undoes, 'actor', d.actor, 'as_of', d.as_of, 'decided_at', d.decided_at,
+    'undoes', d.undoes, 'actor', d.actor, 'proposed_by', d.proposed_by, 'as_of', d.as_of, 'decided_at', d.decided_at,
     'final_because', d.final_because,
     'undone_by', (SELECT max(u.id) FROM post_audit.decisions AS u WHERE u.undoes = d.id),
     'counts', (SELECT coalesce(jsonb_object_agg(g.state, g.n), '{}') FROM (
@@ -279,7 +282,47 @@ BEGIN
 END
 $$;
 
--- Agree to what a decision proposes: all of it, or the subjects that are named.
+-- Store what a person wants done as a proposal of a step, in a run of its own: nothing is changed before somebody else
+-- approves it. It replaces what still waits for approval of that step.
+CREATE FUNCTION public.post_audit_apply_proposal(step text, decision jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  new_run bigint;
+  new_id bigint;
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM post_audit.step_modes AS m WHERE m.step = post_audit_apply_proposal.step) THEN
+    RAISE EXCEPTION 'There is no step named %.', step USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF coalesce(jsonb_array_length(decision -> 'changes'), 0) = 0 THEN
+    RAISE EXCEPTION 'A proposal changes something.' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  UPDATE post_audit.changes AS c SET state = 'superseded'
+  FROM post_audit.decisions AS d
+  WHERE d.id = c.decision_id AND d.step = post_audit_apply_proposal.step AND c.state = 'proposed';
+  UPDATE post_audit.decisions AS d SET state = 'superseded'
+  WHERE d.step = post_audit_apply_proposal.step AND d.state = 'proposed';
+  INSERT INTO post_audit.runs (tick, kind, state, steps, owner, as_of, lease_expires_at, finished_at)
+  VALUES ('by hand ' || gen_random_uuid(), 'step', 'completed', jsonb_build_array(step), actor, post_audit.clock(),
+    clock_timestamp(), clock_timestamp())
+  RETURNING id INTO new_run;
+  INSERT INTO post_audit.decisions
+    (run_id, step, mode, outcome, state, headline, reasons, numbers, next, messages, undo_messages, independent,
+     final_because, hold_days, actor, proposed_by, as_of)
+  VALUES (new_run, step, 'propose', 'act', 'proposed', decision ->> 'headline', decision -> 'reasons',
+    coalesce(decision -> 'numbers', '{}'), coalesce(decision ->> 'next', ''), coalesce(decision -> 'messages', '[]'),
+    coalesce(decision -> 'undo_messages', '[]'), coalesce((decision ->> 'independent')::boolean, false),
+    coalesce(decision ->> 'final_because', ''), coalesce((decision ->> 'hold_days')::integer, 7), actor, actor, post_audit.clock())
+  RETURNING id INTO new_id;
+  UPDATE post_audit.decisions AS d SET next = replace(d.next, '{decision}', new_id::text) WHERE d.id = new_id;
+  INSERT INTO post_audit.changes (decision_id, position, subject, before, after, state)
+  SELECT new_id, c.position, c.value ->> 'subject', c.value -> 'before', c.value -> 'after', 'proposed'
+  FROM jsonb_array_elements(decision -> 'changes') WITH ORDINALITY AS c (value, position);
+  INSERT INTO post_audit.step_runs (run_id, step, state, decision_id, duration_ms) VALUES (new_run, step, 'decided', new_id, 0);
+  RETURN post_audit.answer(new_id, 0);
+END
+$$;
+
+-- Agree to what a decision proposes: all of it, or the subjects that are named. Refused for whoever proposed it by hand.
 CREATE FUNCTION public.post_audit_apply_approval(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
@@ -288,6 +331,10 @@ DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   remaining integer;
 BEGIN
+  IF decision.proposed_by = actor THEN
+    RAISE EXCEPTION '% proposed decision % by hand, so somebody else approves it.', actor, decision_id
+      USING ERRCODE = 'insufficient_privilege', HINT = 'Ask another approver, or decline it.';
+  END IF;
   UPDATE post_audit.changes AS c SET state = 'pending', detail = format('approved by %s', actor)
   WHERE c.decision_id = post_audit_apply_approval.decision_id AND c.state = 'proposed'
     AND (subjects IS NULL OR subjects ? c.subject);

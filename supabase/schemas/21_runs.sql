@@ -1,5 +1,14 @@
 -- Runs: owned for a while by one worker, never two at once, resumed by whoever comes when the owner is gone.
 
+-- Workers and schedules that have told that they live; only for people who look. Who owns a run stands in the run.
+CREATE TABLE IF NOT EXISTS post_audit.workers (
+  name text PRIMARY KEY,
+  kind text NOT NULL CHECK (kind IN ('worker', 'schedule')),
+  started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  next_tick timestamptz
+);
+
 CREATE FUNCTION post_audit.run_as_json(run_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
@@ -34,7 +43,9 @@ BEGIN
     -- the same owner asks again because it did not hear the first answer
     run_id := running.id;
     outcome := CASE WHEN running.token = 1 THEN 'started' ELSE 'resumed' END;
-  ELSIF running.id IS NOT NULL AND running.lease_expires_at > clock_timestamp() THEN
+  ELSIF running.id IS NOT NULL AND running.lease_expires_at > clock_timestamp()
+    -- no lease is longer than an hour: one that lies further ahead was given before the clock was set back
+    AND running.lease_expires_at <= clock_timestamp() + interval '1 hour' THEN
     run_id := running.id;
     outcome := 'busy';
   ELSIF running.id IS NOT NULL THEN
@@ -122,6 +133,35 @@ CREATE FUNCTION public.post_audit_read_run(run_id bigint DEFAULT NULL) RETURNS j
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN post_audit.run_as_json(coalesce(run_id, (SELECT max(r.id) FROM post_audit.runs AS r)));
 
+-- Runs, newest first, with how far each has come: `before` is the last id of the page before; with a `tick`, that one alone.
+CREATE FUNCTION public.post_audit_read_runs(before bigint DEFAULT NULL, "limit" integer DEFAULT 50, tick text DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+    'id', r.id, 'tick', r.tick, 'kind', r.kind, 'state', r.state, 'as_of', r.as_of, 'started_at', r.started_at,
+    'finished_at', r.finished_at, 'requested_steps', r.steps,
+    'of', coalesce(jsonb_array_length(nullif(r.steps, 'null')), (SELECT count(*) FROM post_audit.step_modes AS m)),
+    'steps', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'step', s.step, 'state', s.state, 'decision_id', s.decision_id, 'outcome', d.outcome, 'headline', d.headline,
+        'error', s.error ->> 'message', 'duration_ms', s.duration_ms) ORDER BY m.position), '[]')
+      FROM post_audit.step_runs AS s JOIN post_audit.step_modes AS m ON m.step = s.step
+      LEFT JOIN post_audit.decisions AS d ON d.id = s.decision_id WHERE s.run_id = r.id)
+  ) ORDER BY r.id DESC), '[]')
+  FROM (
+    SELECT * FROM post_audit.runs AS a
+    WHERE (post_audit_read_runs.before IS NULL OR a.id < post_audit_read_runs.before)
+      AND (post_audit_read_runs.tick IS NULL OR a.tick = post_audit_read_runs.tick)
+    ORDER BY a.id DESC LIMIT post_audit_read_runs."limit"
+  ) AS r;
+END;
+
+-- The moment it is, for whoever plans: the same on every machine, whatever its own clock says. A demonstration's own
+-- clock stands still and plans nothing.
+CREATE FUNCTION public.post_audit_read_clock() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN jsonb_build_object('now', clock_timestamp());
+
 -- What a newcomer, a health check or a dry run wants to know first.
 CREATE FUNCTION public.post_audit_read_status() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
@@ -141,4 +181,54 @@ BEGIN ATOMIC
     'outbox', (SELECT coalesce(jsonb_object_agg(g.state, g.n), '{}')
       FROM (SELECT o.state, count(*) AS n FROM post_audit.outbox AS o GROUP BY o.state) AS g)
   ) FROM post_audit.marketplace AS m;
+END;
+
+-- A sign of life of a worker, or of a schedule with its next tick. Those that gave none for a day are forgotten.
+CREATE FUNCTION public.post_audit_apply_worker_seen(name text, kind text, next_tick timestamptz DEFAULT NULL) RETURNS jsonb
+LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  DELETE FROM post_audit.workers AS w
+  WHERE w.seen_at < clock_timestamp() - interval '1 day' AND w.name <> post_audit_apply_worker_seen.name;
+  INSERT INTO post_audit.workers AS w (name, kind, next_tick)
+  VALUES (post_audit_apply_worker_seen.name, post_audit_apply_worker_seen.kind, post_audit_apply_worker_seen.next_tick)
+  ON CONFLICT ON CONSTRAINT workers_pkey DO UPDATE SET seen_at = clock_timestamp(), next_tick = EXCLUDED.next_tick
+  RETURNING jsonb_build_object('name', w.name, 'seen_at', w.seen_at);
+END;
+
+-- A worker or a schedule that has ended in peace.
+CREATE FUNCTION public.post_audit_apply_worker_gone(name text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  DELETE FROM post_audit.workers AS w WHERE w.name = post_audit_apply_worker_gone.name;
+  RETURN jsonb_build_object('name', name, 'was_known', FOUND);
+END
+$$;
+
+-- How the machinery stands: the run that goes on with its lease and steps, the last five runs, workers and schedules
+-- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), and the next tick.
+CREATE FUNCTION public.post_audit_read_operations() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    'now', n.moment,
+    'run', (SELECT jsonb_build_object('id', r.id, 'tick', r.tick, 'kind', r.kind, 'owner', r.owner, 'token', r.token,
+        'started_at', r.started_at, 'lease_expires_at', r.lease_expires_at,
+        'lease_remaining_seconds', round(extract(epoch FROM r.lease_expires_at - n.moment), 1),
+        'steps', (SELECT jsonb_agg(jsonb_build_object('step', m.step, 'state', coalesce(s.state, 'waiting')) ORDER BY m.position)
+          FROM post_audit.step_modes AS m LEFT JOIN post_audit.step_runs AS s ON s.run_id = r.id AND s.step = m.step
+          WHERE r.steps IS NULL OR r.steps ? m.step))
+      FROM post_audit.runs AS r WHERE r.state = 'running'),
+    'runs', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', l.id, 'tick', l.tick, 'kind', l.kind, 'state', l.state,
+        'started_at', l.started_at, 'finished_at', l.finished_at, 'owners', l.token) ORDER BY l.id DESC), '[]')
+      FROM (SELECT * FROM post_audit.runs AS r ORDER BY r.id DESC LIMIT 5) AS l),
+    'workers', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', w.name, 'kind', w.kind, 'started_at', w.started_at,
+        'seen_at', w.seen_at, 'alive', w.seen_at > n.moment - interval '1 minute', 'next_tick', w.next_tick)
+        ORDER BY w.started_at), '[]') FROM post_audit.workers AS w),
+    'messages', (SELECT jsonb_build_object('waiting', count(*), 'due', count(*) FILTER (WHERE o.next_attempt_at <= n.moment),
+        'claimed', count(*) FILTER (WHERE o.claimed_until > n.moment),
+        'oldest_seconds', round(coalesce(extract(epoch FROM n.moment - min(o.created_at)), 0), 1))
+      FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent')),
+    'next_tick', (SELECT min(w.next_tick) FROM post_audit.workers AS w
+      WHERE w.kind = 'schedule' AND w.seen_at > n.moment - interval '1 minute')
+  ) FROM (SELECT clock_timestamp() AS moment) AS n;
 END;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,16 +14,19 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
+from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError, DatabaseError
-from app.post_audit.outbox import ConsoleSender, dispatch
+from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
+from app.post_audit.outbox.n8n import N8nAccess, N8nSender
+from app.post_audit.outbox.telegram import TelegramSender
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Runner, RunReport
+from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
 from app.post_audit.step import Channel
 from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
 from app.post_audit.steps.enhancements.inbox import Collected, collect
 
-__all__ = ["EMBEDDED_ACTOR", "STEPS", "Application", "build", "open_connection"]
+__all__ = ["EMBEDDED_ACTOR", "PATIENCE_SECONDS", "STEPS", "Application", "build", "open_connection"]
 
 STEPS: Final[tuple[AnyStep, ...]] = (
     conversions.STEP,
@@ -37,6 +41,8 @@ STEPS: Final[tuple[AnyStep, ...]] = (
 _log = logs.get_logger(__name__)
 
 EMBEDDED_ACTOR: Final = "embedded default"
+PATIENCE_SECONDS: Final = 3.5
+"""How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +57,30 @@ class Application:
     direct: str | None = field(repr=False)
     """The connection string; None where there is only the REST interface."""
     server: ServerHandle | None = None
+    _beside: list[ServerHandle] = field(default_factory=list, repr=False)
+    """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
 
     @property
     def conninfo(self) -> str:
         """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
         return _needed(self.direct)
+
+    def engine_conninfo(self) -> str:
+        """Where the engine's tables are; they are made when they are missing.
+
+        Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
+        owns a run, stands in the marketplace in both cases.
+        """
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
+        if self.direct is not None:
+            install(self.direct)
+            return self.direct
+        while self._beside:
+            self._beside.pop().close()
+        self._beside.append(EmbeddedServer(self.settings.data_directory).acquire())
+        install(conninfo := self._beside[-1].conninfo)
+        return conninfo
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
@@ -83,11 +108,37 @@ class Application:
         except DatabaseError as error:
             _log.warning("tasks.not_returned", code=type(error).__name__, error=str(error))
         report = self.runner.run(**request)
-        return self.runner.reread(report) if self.deliver() else report
+        return self.runner.reread(report) if self.deliver().tried else report
 
-    def deliver(self) -> int:
-        """Send what waits in the outbox, once each; return how many were tried."""
-        return dispatch(self.database, self.senders)
+    def operations(self) -> dict[str, Any]:
+        """How the machinery stands: runs, workers, leases, messages, the next tick, and the queue of this database.
+
+        `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
+        """
+        now: Any = self.database.call("post_audit_read_operations")
+        return {**now, "queue": None if self.direct is None else depth(self.direct)}
+
+    def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
+        """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.
+
+        Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
+        the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
+        """
+        if self.direct is None:
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        # a database without the migration is told of, and not given tables
+        self.database.call("post_audit_read_clock")
+        try:
+            install(self.direct)
+        except ConfigurationError as error:
+            _log.warning("engine.not_used", why=str(error))
+            return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
+        report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
+        return self.runner.reread(report) if self.deliver().tried else report
+
+    def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
+        """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
+        return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
@@ -100,6 +151,8 @@ class Application:
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()
+        while self._beside:
+            self._beside.pop().close()
         if self.server is not None:
             self.server.close()
 
@@ -172,6 +225,7 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
+    senders = _senders(settings)
     place = open_connection(settings)
     try:
         is_new = False
@@ -190,11 +244,55 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         settings=settings,
         database=database,
         runner=Runner(database, STEPS, lease=settings.lease),
-        senders={channel.value: ConsoleSender() for channel in Channel},
+        senders=senders,
         is_embedded=place.server is not None,
         direct=place.direct,
         server=place.server,
     )
+
+
+def _senders(settings: Settings) -> dict[str, Sender]:
+    """The sender of each channel: its receiver where one is configured, and else the console.
+
+    Raises `InvalidSetting` where a receiver is configured in a way that cannot work: alerts that nobody gets are
+    worse than a command that does not start.
+    """
+    senders: dict[str, Sender] = {channel.value: ConsoleSender() for channel in Channel}
+    secret, value = settings.n8n_signing_secret, settings.n8n_header_value
+    access = N8nAccess(
+        signing_secret=None if secret is None else secret.get_secret_value(),
+        header_name=settings.n8n_header_name,
+        header_value=None if value is None else value.get_secret_value(),
+    )
+    webhooks = {
+        Channel.N8N_AB_UPDATE: ("N8N_WEBHOOK_AB_UPDATE", settings.n8n_webhook_ab_update),
+        Channel.N8N_SCALE: ("N8N_WEBHOOK_SCALE", settings.n8n_webhook_scale),
+    }
+    for channel, (setting, url) in webhooks.items():
+        if url is not None:
+            senders[channel.value] = N8nSender(
+                channel=channel.value,
+                setting=setting,
+                url=url.get_secret_value(),
+                access=access,
+                total_seconds=settings.delivery_seconds,
+            )
+    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
+    if token is not None and chat is not None:
+        senders[Channel.TELEGRAM.value] = TelegramSender(
+            token=token.get_secret_value(),
+            chat=chat,
+            api=settings.telegram_api,
+            total_seconds=settings.delivery_seconds,
+        )
+    elif token is not None or chat is not None:
+        given, missing = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"
+        if token is None:
+            given, missing = missing, given
+        raise ConfigurationError(
+            f"{given} is set, and {missing} is not.", cure="Set both to get alerts, or neither to get none."
+        )
+    return senders
 
 
 def _arm_untouched(database: Database) -> None:

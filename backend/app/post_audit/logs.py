@@ -11,13 +11,17 @@ import logging
 import logging.handlers
 import re
 import sys
+import threading
+import traceback
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from types import TracebackType
 
     from structlog.types import EventDict, WrappedLogger
 
@@ -27,6 +31,9 @@ MAXIMUM_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
 # Shorter values would blank ordinary words.
 _SHORTEST_SECRET: Final = 6
+# Paths of webhooks are secrets when they are long; /webhook is none.
+_SHORTEST_PATH: Final = 12
+_SHORTEST_SEGMENT: Final = 16
 _REDACTED: Final = "[redacted]"
 
 _PATTERNS: Final = (
@@ -37,6 +44,8 @@ _PATTERNS: Final = (
     # Supabase keys: a JSON web token, or sb_secret_...
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _REDACTED),
     (re.compile(r"\bsb_secret_[\w-]+"), _REDACTED),
+    # the link that signs in once, as an access log has it
+    (re.compile(r"(?<=[?&]link=)[\w-]{20,}"), _REDACTED),
     (
         re.compile(
             r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"
@@ -45,6 +54,26 @@ _PATTERNS: Final = (
     ),
 )
 _known: set[str] = set()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret and, where it is an address, what of it may be printed without the rest."""
+    yield secret
+    if "://" not in secret:
+        return
+    try:
+        parts = urlsplit(secret)
+        password = parts.password or ""
+    except ValueError:
+        return
+    for part in (password, *(value for _, value in parse_qsl(parts.query))):
+        yield part
+        yield unquote(part)
+    if parts.scheme in {"http", "https"}:
+        # as servers and libraries name a request
+        if len(parts.path) >= _SHORTEST_PATH:
+            yield parts.path
+        yield from (segment for segment in parts.path.split("/") if len(segment) >= _SHORTEST_SEGMENT)
 
 
 def redact(text: str) -> str:
@@ -112,7 +141,9 @@ def configure(
     A log file that cannot be written is said once on standard error and does not stop the work.
     """
     _known.clear()
-    _known.update(secret for secret in secrets if len(secret) >= _SHORTEST_SECRET)
+    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
+    sys.excepthook = _tell_uncaught
+    threading.excepthook = _tell_uncaught_in_thread
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -163,13 +194,23 @@ def configure(
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level)
-    # httpx writes whole addresses, and a bot's token is part of one.
-    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2"):
+    # httpx writes whole addresses, and a bot's token is part of one; asyncio tells of each loop.
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # The pool tells each of its quiet retries; whoever needed the connection tells it once, with the cure.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     if trouble is not None:
         get_logger(__name__).warning("log.file_unusable", path=str(log_file), why=trouble.strerror)
+
+
+def _tell_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what nobody expected as Python does, without the secrets that a library's words may hold."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _tell_uncaught_in_thread(told: threading.ExceptHookArgs) -> None:
+    if told.exc_value is not None:
+        _tell_uncaught(told.exc_type, told.exc_value, told.exc_traceback)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

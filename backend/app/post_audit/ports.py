@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = ["JSON", "Database", "Envelope", "Receipt", "Sender"]
+__all__ = ["JSON", "Database", "Envelope", "Pace", "Receipt", "Sender"]
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
@@ -41,6 +41,10 @@ class Envelope:
 
     `message_id` stays the same over all tries, so that a receiver can drop repeats; `version` grows with each
     new message about the same `subject`, so that a receiver can drop what is older than what it has.
+
+    `tried_at` is the moment of this try by the database's clock, the only one that all workers share, and
+    `waited_seconds` how long the message has waited by then. `others` are the decisions whose messages say the
+    same and go with this one; `former` is what the receiver's answer to the same words left behind last time.
     """
 
     message_id: str
@@ -51,18 +55,49 @@ class Envelope:
     payload: Mapping[str, JSON]
     attempt: int
     created_at: datetime
+    tried_at: datetime
+    waited_seconds: float = 0.0
+    others: Sequence[int] = ()
+    can_undo: bool = False
+    can_approve: bool = False
+    former: Mapping[str, JSON] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What came of one try: the outbox state it leads to, and a sentence for the person who looks."""
+    """What came of one try: the outbox state it leads to, and a sentence for the person who looks.
+
+    In the states `pending` and `sent` the message is tried again: not before `asked_seconds`, where the receiver
+    asked for that. `is_receiver_down` says that other messages would fare no better. `reference` is what the
+    receiver calls the message, to be given back as `Envelope.former`.
+    """
 
     state: str
     detail: str
+    asked_seconds: float | None = None
+    is_receiver_down: bool = False
+    reference: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How a receiver may be used: one message at a time by all workers together, and not more often than this.
+
+    `receiver` names it, without its secrets; `spacing_seconds` lie between two tries, and `per_minute` is how
+    many there may be in any sixty seconds, None for no limit.
+    """
+
+    receiver: str
+    spacing_seconds: float = 0.0
+    per_minute: int | None = None
 
 
 class Sender(Protocol):
     """A receiver of messages: n8n, Telegram, the console."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """How often it may be used; None for as often as one likes."""
 
     def send(self, envelope: Envelope) -> Receipt:
         """Try once; never raise for what the receiver does, only for what is wrong with us."""

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from app.post_audit.codec import to_json
 from app.post_audit.compose import Application, build
-from app.post_audit.errors import ConnectionLost, DatabaseUnreachable, PostAuditError
+from app.post_audit.engine import Schedule, Wanted, Worker, Workshop
+from app.post_audit.errors import DatabaseUnreachable
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON
 from app.post_audit.runner import Progress, RunReport
 from app.post_audit.steps.enhancements.inbox import Collected
 
-__all__ = ["PostAuditProtocol", "tick_of"]
-
-# How soon a tick is tried again that could not be run, and how often the inbox is looked at.
-_LOOK_AGAIN: Final = timedelta(seconds=30)
+__all__ = ["PostAuditProtocol"]
 
 _log = get_logger(__name__)
-
-
-def tick_of(moment: datetime, interval: timedelta) -> tuple[str, datetime]:
-    """The tick that a moment belongs to, and when the next one begins.
-
-    Ticks count from midnight UTC of 1970, so that every machine cuts time at the same places.
-    """
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    start = epoch + (moment - epoch) // interval * interval
-    return f"schedule:{start.isoformat()}/{int(interval.total_seconds())}s", start + interval
 
 
 class PostAuditProtocol:
@@ -47,7 +37,13 @@ class PostAuditProtocol:
 
     def __init__(self, application: Application | None = None) -> None:
         self._application = application or build()
-        self._stop = threading.Event()
+        self._is_stopped = False
+        self._stops: tuple[Callable[[], None], ...] = ()
+
+    @property
+    def application(self) -> Application:
+        """What it works with now; another than at first when an embedded server had to be started again."""
+        return self._application
 
     def close(self) -> None:
         """Give back connections and the embedded server."""
@@ -100,77 +96,103 @@ class PostAuditProtocol:
         if names is not None:
             return self._application.run(kind="step", names=names, progress=progress)
         notes = _notes(self._application.take_in())
-        return replace(self._application.run(progress=progress), notes=notes)
+        wanted = Wanted(tick=f"manual:{secrets.token_hex(8)}", kind="manual")
+        return replace(self._application.run_durably(wanted, progress), notes=notes)
 
     def run_continuous(
         self, interval_hours: float = 2, *, on_report: Callable[[RunReport], None] | None = None
     ) -> None:
-        """Run at once and then at every tick, until SIGTERM, SIGINT or `stop`.
+        """Ask for a run at once and then at every tick, and work on what is asked for, until SIGTERM, SIGINT or `stop`.
 
-        A tick is run once, on however many machines this runs; a run that is longer than the interval makes the
-        ticks it covers fall together. A tick that could not be run, because the database was away, is tried again
-        every half minute until the next one.
+        A tick is run once, on however many machines this runs; ticks that pass while a run goes on, or while nobody
+        works, fall together into one. A database that is away is waited for.
         """
+        notes: list[str] = []
+
+        def tell(report: RunReport) -> None:
+            if on_report is not None:
+                on_report(replace(report, notes=tuple(notes)))
+                notes.clear()
+
+        schedule = self._schedule(interval_hours, on_audits=lambda found: notes.extend(_notes(found)))
+        worker = Worker(
+            self._application,
+            lease=self._application.settings.lease,
+            on_report=tell,
+            on_move=self._moved_with(schedule),
+        )
+        asking = threading.Thread(target=schedule.run, name="post-audit-schedule", daemon=True)
+        with self._until_stopped(schedule.stop, worker.stop):
+            asking.start()
+            worker.run()
+            schedule.stop()
+            asking.join()
+
+    def work(self, *, on_report: Callable[[RunReport], None] | None = None) -> None:
+        """Work on the runs that others ask for, on this machine or another, until SIGTERM, SIGINT or `stop`."""
+        lease = self._application.settings.lease
+        worker = Worker(self._application, lease=lease, on_report=on_report, on_move=self._moved_with())
+        with self._until_stopped(worker.stop):
+            worker.run()
+
+    def ask_continuously(self, interval_hours: float = 2) -> None:
+        """Ask for a run at every tick and leave the work to workers, until SIGTERM, SIGINT or `stop`."""
+        schedule = self._schedule(interval_hours)
+        with self._until_stopped(schedule.stop):
+            schedule.run()
+
+    def stop(self) -> None:
+        """End what goes on after the step that is being run; may be called from any thread."""
+        self._is_stopped = True
+        for stop in self._stops:
+            stop()
+        self._application.runner.stop()
+
+    def _schedule(
+        self, interval_hours: float, on_audits: Callable[[list[Collected]], None] | None = None
+    ) -> Schedule:
         if interval_hours <= 0:
             raise ValueError("interval_hours has to be more than 0")
         interval = timedelta(hours=interval_hours)
+        lease = self._application.settings.lease
+        return Schedule(self._application, interval, lease=lease, on_audits=on_audits)
+
+    def _moved_with(self, schedule: Schedule | None = None) -> Callable[[Workshop], None]:
+        """What to do when an embedded server had to be started again."""
+
+        def moved(workshop: Workshop) -> None:
+            if isinstance(workshop, Application):
+                self._application = workshop
+            if schedule is not None:
+                schedule.move(workshop)
+
+        return moved
+
+    @contextmanager
+    def _until_stopped(self, *stops: Callable[[], None]) -> Iterator[None]:
+        """Let signals and `stop` reach what goes on inside."""
+        try:
+            self._application.engine_conninfo()
+        except DatabaseUnreachable as error:
+            # It may come up after us; whatever else is wrong is for a person, now.
+            _log.warning("protocol.database_away", error=str(error))
+        self._stops = stops
         former = self._take_signals()
         try:
-            done = ""
-            while not self._stop.is_set():
-                tick, next_start = tick_of(datetime.now(UTC), interval)
-                try:
-                    done = self._beat(tick, done, on_report)
-                except PostAuditError as error:
-                    _log.error("schedule.tick_failed", tick=tick, code=type(error).__name__, error=str(error))
-                    self._renew(error)
-                if tick == done:
-                    _log.debug("schedule.waiting", tick=tick, until=next_start.isoformat())
-                wait = min(_LOOK_AGAIN, next_start - datetime.now(UTC))
-                self._stop.wait(max(0.0, wait.total_seconds()))
+            if self._is_stopped:
+                self.stop()
+            yield
         finally:
+            self._stops = ()
             for number, handler in former.items():
                 signal.signal(number, handler)
-        _log.info("schedule.stopped")
-
-    def stop(self) -> None:
-        """End `run_continuous` after the step that is being run; may be called from any thread."""
-        self._stop.set()
-        self._application.runner.stop()
-
-    def _beat(self, tick: str, done: str, on_report: Callable[[RunReport], None] | None) -> str:
-        """Run the tick unless it is done, else what has arrived in the inbox; return the tick that is done."""
-        notes = _notes(collected := self._application.take_in())
-        arrived = [
-            item.stored.id
-            for item in collected
-            if item.stored is not None and item.stored.state == "received"
-        ]
-        if tick != done:
-            report = self._application.run(tick=tick, kind="schedule")
-        elif arrived:
-            report = self._application.run(tick=f"audit:{arrived[-1]}", kind="audit")
-        else:
-            return done
-        if on_report is not None and report.origin != "finished":
-            on_report(replace(report, notes=notes))
-        return tick
-
-    def _renew(self, error: PostAuditError) -> None:
-        """Start the embedded server again when it is the one that went away."""
-        if not isinstance(error, ConnectionLost | DatabaseUnreachable):
-            return
-        try:
-            self._application = self._application.renewed()
-        except PostAuditError as again:
-            _log.warning("schedule.database_away", error=str(again))
 
     def _take_signals(self) -> dict[signal.Signals, Any]:
         if threading.current_thread() is not threading.main_thread():
             return {}  # only the main thread may; whoever runs this in another one calls stop()
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            _log.info("schedule.stopping", signal=signal.Signals(number).name)
+            _log.info("protocol.stopping", signal=signal.Signals(number).name)
             self.stop()
 
         return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -49,6 +49,36 @@ class Settings(BaseSettings):
     ] = None
     telegram_bot_token: Annotated[SecretStr | None, Field(description="the bot that sends alerts")] = None
     telegram_chat_id: Annotated[str | None, Field(description="the chat that gets the alerts")] = None
+    n8n_signing_secret: Annotated[
+        SecretStr | None,
+        Field(
+            alias="POST_AUDIT_N8N_SIGNING_SECRET",
+            description="what messages to n8n are signed with: whsec_ and base64, as Standard Webhooks write it",
+        ),
+    ] = None
+    n8n_header_name: Annotated[
+        str,
+        Field(alias="POST_AUDIT_N8N_HEADER_NAME", description="the header of n8n's header authentication"),
+    ] = "X-Post-Audit-Key"
+    n8n_header_value: Annotated[
+        SecretStr | None,
+        Field(
+            alias="POST_AUDIT_N8N_HEADER_VALUE", description="its value; without one no such header is sent"
+        ),
+    ] = None
+    delivery_seconds: Annotated[
+        float,
+        Field(
+            alias="POST_AUDIT_DELIVERY_SECONDS",
+            gt=0,
+            le=45,
+            description="how long n8n or Telegram may take to answer one message",
+        ),
+    ] = 10.0
+    telegram_api: Annotated[
+        str,
+        Field(alias="POST_AUDIT_TELEGRAM_API", description="the Bot API's address, for a server of your own"),
+    ] = "https://api.telegram.org"
 
     data_directory: Annotated[
         Path,
@@ -79,6 +109,35 @@ class Settings(BaseSettings):
     port: Annotated[
         int, Field(alias="POST_AUDIT_PORT", ge=1, le=65535, description="the port of the API")
     ] = 8000
+    address: Annotated[
+        str,
+        Field(
+            alias="POST_AUDIT_ADDRESS",
+            description="where the API listens; any other than this machine's own needs POST_AUDIT_SECRET",
+        ),
+    ] = "127.0.0.1"
+    secret: Annotated[
+        SecretStr | None,
+        Field(
+            alias="POST_AUDIT_SECRET",
+            min_length=32,
+            description="signs sessions; with it everybody has to sign in, also on this machine",
+        ),
+    ] = None
+    hosts: Annotated[
+        str | None,
+        Field(
+            alias="POST_AUDIT_HOSTS",
+            description="the names that people reach the API by, with commas between",
+        ),
+    ] = None
+    proxies: Annotated[
+        str | None,
+        Field(
+            alias="POST_AUDIT_PROXIES",
+            description="addresses or networks of proxies whose X-Forwarded headers are believed, with commas between",
+        ),
+    ] = None
 
     @field_validator("supabase_url")
     @classmethod

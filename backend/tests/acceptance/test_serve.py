@@ -14,8 +14,10 @@ from urllib.error import HTTPError
 import psycopg
 import pytest
 
+from app.post_audit.db.psycopg_database import PsycopgDatabase
 from tests.support import marketplace
 from tests.support.product import Product, until
+from tests.support.web import signed_token
 
 pytestmark = pytest.mark.acceptance
 
@@ -38,12 +40,12 @@ class Site:
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
+        self.token = ""
         self._address = f"http://localhost:{port}"
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any]:
-        request = urllib.request.Request(  # noqa: S310 - our own server
-            self._address + path, data=body, headers={"Content-Type": kind}
-        )
+        headers = {"Content-Type": kind} | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        request = urllib.request.Request(self._address + path, data=body, headers=headers)  # noqa: S310 - our own server
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
                 return answer.status, json.load(answer)
@@ -66,6 +68,15 @@ Serve = Callable[[Product], Site]
 
 
 @pytest.fixture
+def token(demonstration: str) -> str:
+    """An API token of an operator, for what changes something."""
+    database = PsycopgDatabase(demonstration)
+    made = signed_token(database, "n8n", "operator")
+    database.close()
+    return made
+
+
+@pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve an installation on a free port, and return when it answers."""
     started: list[subprocess.Popen[str]] = []
@@ -76,6 +87,7 @@ def serve() -> Iterator[Serve]:
         started.append(process)
         assert process.stdout is not None
         assert process.stdout.readline().startswith(f"Serving http://127.0.0.1:{port} ")
+        assert process.stdout.readline().startswith(f"Sign in once with http://127.0.0.1:{port}/login?link=")
 
         def answers() -> bool:
             assert process.poll() is None, process.communicate()
@@ -93,7 +105,7 @@ def serve() -> Iterator[Serve]:
 
 
 def test_the_known_addresses(
-    demonstrated: Product, looking: psycopg.Connection, serve: Serve, binding: str
+    demonstrated: Product, looking: psycopg.Connection, serve: Serve, token: str, binding: str
 ) -> None:
     # the counters of a live page are shown once a run has proved them
     assert demonstrated.run("run").returncode == 0
@@ -128,7 +140,11 @@ def test_the_known_addresses(
     assert {name for name, counter in counters.items() if counter["value"] is None} == unknown
 
     # an audit that arrives starts a run, once per content
-    assert site.get("/api/admin/tasks/pending") == {"tasks": [], "count": 0, "next": None}
+    pending = site.get("/api/admin/tasks/pending")
+    assert (pending["tasks"], pending["count"], pending["next"]) == ([], 0, None)
+    status, refused = site.ask("/api/admin/audits?name=review.json&target=shop", AUDIT)
+    assert (status, refused["error"]["code"]) == (401, "NotSignedIn")
+    site.token = token
     status, received = site.ask("/api/admin/audits?name=review.json&target=shop", AUDIT)
     assert (status, received["known"], received["different"]) == (201, False, 2)
     audits = "SELECT count(*) FROM post_audit.runs WHERE kind = 'audit' AND state = 'completed'"
@@ -157,9 +173,10 @@ def test_the_known_addresses(
 
 
 def test_a_run_that_is_going_on_at_the_end_is_handed_back_after_its_step(
-    demonstrated: Product, looking: psycopg.Connection, serve: Serve
+    demonstrated: Product, looking: psycopg.Connection, serve: Serve, token: str, binding: str
 ) -> None:
     site = serve(demonstrated)
+    site.token = token
     status, _ = site.ask("/api/admin/audits?name=review.json", AUDIT)
     assert status == 201
     running = "SELECT count(*) FROM post_audit.runs WHERE state = 'running'"

@@ -14,6 +14,7 @@ PROMISED: Final = [
     "bench",
     "clean",
     "docs",
+    "faults",
     "format",
     "fuzz",
     "help",
@@ -22,10 +23,12 @@ PROMISED: Final = [
     "lock",
     "migration",
     "run",
+    "screenshots",
     "serve",
     "test",
     "test-all",
     "test-fast",
+    "test-n8n",
 ]
 
 

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.web.server import create_app
+from tests.support.web import HERE, THIS_MACHINE
 
 pytestmark = pytest.mark.database
 
@@ -65,7 +66,9 @@ def test_health_and_readiness(client: TestClient, connection: psycopg.Connection
 
 def test_not_ready_without_a_database() -> None:
     nowhere = PsycopgDatabase("postgresql://postgres:hunter2@127.0.0.1:9/bell24h")
-    with TestClient(create_app(nowhere), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(nowhere), base_url=HERE, client=THIS_MACHINE, raise_server_exceptions=False
+    ) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/ready").status_code == 503
         stats = client.get("/api/admin/ab-test/stats")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,11 @@ from app.post_audit.cli.shared import AsJson, StepName, app, ist_of, out, person
 from app.post_audit.codec import encode
 from app.post_audit.compose import STEPS, build, open_connection
 from app.post_audit.db.migrate import migrate as apply_migration
+from app.post_audit.engine import install
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
 from app.post_audit.ports import JSON
+from app.post_audit.runner import owner
 from app.post_audit.settings import load_settings
 
 __all__: list[str] = []
@@ -27,6 +30,7 @@ def migrate(as_json: AsJson = False) -> int:
     place = open_connection(load_settings())
     try:
         warnings = apply_migration(place.conninfo)
+        install(place.conninfo)
     finally:
         if place.server is not None:
             place.server.close()
@@ -41,10 +45,15 @@ def migrate(as_json: AsJson = False) -> int:
 
 @app.command()
 def status(as_json: AsJson = False) -> int:
-    """Name the database, each step's mode, the last run, and what waits."""
+    """Name the database, each step's mode, the runs, who works on them, and what waits."""
     with build() as application:
         now: Any = application.database.call("post_audit_read_status")
-        document = {"database": application.database.describe(), "embedded": application.is_embedded, **now}
+        document = {
+            "database": application.database.describe(),
+            "embedded": application.is_embedded,
+            **now,
+            "operations": application.operations(),
+        }
     if as_json:
         print_json(document)
     else:
@@ -65,6 +74,8 @@ def _print_status(document: dict[str, Any]) -> None:
         rows.add_row("last run", "none yet: post-audit run")
     else:
         rows.add_row("last run", Text(f"{last['id']}, {last['state']}, begun {ist_of(last['started_at'])}"))
+    for what, told in _operations(document["operations"]):
+        rows.add_row(what, Text(told))
     for name in (step.name for step in STEPS):
         mode = document["modes"][name]
         rows.add_row(
@@ -78,10 +89,45 @@ def _print_status(document: dict[str, Any]) -> None:
         else "nothing waits for you",
     )
     messages = ", ".join(f"{count(number)} {state}" for state, number in document["outbox"].items())
+    oldest = document["operations"]["messages"]
+    if oldest["waiting"]:
+        messages += f"; the oldest waits for {_seconds(oldest['oldest_seconds'])}"
     rows.add_row("messages", messages or "none")
     for role in document["bindings_needed"]:
         rows.add_row("binding", f"{role} has no table: post-audit bind {role} SCHEMA.TABLE")
     out.print(rows)
+
+
+def _operations(now: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The run that goes on, who works, what is asked for, and when the next tick is."""
+    run = now["run"]
+    if run is not None:
+        done = ", ".join(f"{step['step']} {step['state']}" for step in run["steps"])
+        lease = float(run["lease_remaining_seconds"])
+        held = f"lease for {_seconds(lease)} more" if lease > 0 else "lease has run out"
+        yield "running", f"run {run['id']}, {owner.readable(run['owner'])}, {held}: {done}"
+    for kind in ("worker", "schedule"):
+        alive = [w for w in now["workers"] if w["kind"] == kind and w["alive"]]
+        missed = sum(w["kind"] == kind and not w["alive"] for w in now["workers"])
+        told = ", ".join(owner.readable(w["name"]) for w in alive) or "none"
+        yield f"{kind}s", told + (f"; {count(missed)} not seen for a minute" if missed else "")
+    queue = now["queue"]
+    if queue is not None and (queue["waiting"] or queue["failed"]):
+        told = (
+            f"{count(queue['waiting'])} runs wait, the oldest for {_seconds(queue['oldest_waiting_seconds'])}"
+        )
+        yield "queue", told + (f"; {count(queue['failed'])} were given up" if queue["failed"] else "")
+    if now["next_tick"] is not None:
+        yield "next tick", ist_of(now["next_tick"])
+
+
+def _seconds(seconds: float) -> str:
+    """A length of time, for people."""
+    if seconds < 120:  # noqa: PLR2004 - two minutes are still told in seconds
+        return f"{seconds:.0f} s"
+    if seconds < 7200:  # noqa: PLR2004 - and two hours in minutes
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
 
 
 def _set_mode(name: str, mode: str, *, as_json: bool) -> int:

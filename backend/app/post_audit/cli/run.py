@@ -1,4 +1,4 @@
-"""Commands that run steps: `run`, `step`, `schedule`, `serve`."""
+"""Commands that run steps: `run`, `step`, `serve`."""
 
 from __future__ import annotations
 
@@ -70,25 +70,10 @@ def step(name: StepName, dry_run: DryRun = False, as_json: AsJson = False) -> in
 
 
 @app.command()
-def schedule(
-    interval_hours: Annotated[float, typer.Option(min=0.001, help="Hours from one run to the next.")] = 2,
-    as_json: AsJson = False,
-) -> int:
-    """Run now and then every two hours, until stopped (Ctrl-C or SIGTERM)."""
-    with build(terminal_level=logging.INFO) as application:
-
-        def show(report: RunReport) -> None:
-            report_run(application, report, as_json=as_json)
-
-        PostAuditProtocol(application).run_continuous(interval_hours, on_report=show)
-    return 0
-
-
-@app.command()
 def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; 8000 when not given.")] = None,
 ) -> int:
-    """Serve the API on this machine (127.0.0.1) until stopped."""
+    """Serve pages and API on port 8000 until stopped; without POST_AUDIT_SECRET for this machine alone."""
     from app.post_audit.web.server import serve as serve_application
 
     with build() as application:

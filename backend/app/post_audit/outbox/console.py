@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.post_audit.codec import encode
 from app.post_audit.logs import get_logger
-from app.post_audit.ports import Envelope, Receipt
+from app.post_audit.ports import Envelope, Pace, Receipt
 
 __all__ = ["ConsoleSender"]
 
@@ -13,6 +13,11 @@ _log = get_logger(__name__)
 
 class ConsoleSender:
     """Writes each message to the log; its receipt says `shown`, which is not `delivered`."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """A log takes everything at once."""
+        return None
 
     def send(self, envelope: Envelope) -> Receipt:
         """Show one message."""

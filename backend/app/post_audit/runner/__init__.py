@@ -6,7 +6,9 @@ Whoever finds a run whose owner is gone goes on with it: what was decided is kep
 
 from __future__ import annotations
 
+from app.post_audit.runner import owner
 from app.post_audit.runner.loop import Runner
+from app.post_audit.runner.order import Order, Overtaken
 from app.post_audit.runner.report import (
     AnyStep,
     Origin,
@@ -17,4 +19,16 @@ from app.post_audit.runner.report import (
     StepReport,
 )
 
-__all__ = ["AnyStep", "Origin", "Progress", "RunKind", "RunReport", "Runner", "Silence", "StepReport"]
+__all__ = [
+    "AnyStep",
+    "Order",
+    "Origin",
+    "Overtaken",
+    "Progress",
+    "RunKind",
+    "RunReport",
+    "Runner",
+    "Silence",
+    "StepReport",
+    "owner",
+]

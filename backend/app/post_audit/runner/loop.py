@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import time
@@ -9,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from app.post_audit.codec import to_json
-from app.post_audit.errors import ConnectionLost, NotFound, PostAuditError, RunLost, StateMoved
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.errors import ConnectionLost, NotFound, RunLost, StateMoved
+from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON, Database
 from app.post_audit.runner import owner
 from app.post_audit.runner.lease import Heartbeat, OwnedRun
+from app.post_audit.runner.order import AtOnce, Order, Overtaken
 from app.post_audit.runner.report import (
     AnyStep,
     Origin,
@@ -24,7 +25,7 @@ from app.post_audit.runner.report import (
     Silence,
     StepReport,
 )
-from app.post_audit.step import Decision
+from app.post_audit.runner.telling import GIVEN_UP, failure, log_step, milliseconds, previewed
 
 __all__ = ["SMALL_BATCH", "Begun", "Run", "Runner"]
 
@@ -80,18 +81,16 @@ class Runner:
             try:
                 decision = step.run(self._database, as_of)
             except Exception as error:  # noqa: BLE001 - one step's failure must not hide the other five
-                report = self._failure(step, error, started)
+                report = failure(step, error, started)
             else:
                 report = StepReport(
                     step=step.name,
                     title=step.title,
                     state="decided",
-                    duration_ms=_milliseconds(started),
-                    decision=_previewed(
-                        decision, step.name, status["modes"].get(step.name, "propose"), as_of
-                    ),
+                    duration_ms=milliseconds(started),
+                    decision=previewed(decision, step.name, status["modes"].get(step.name, "propose"), as_of),
                 )
-            self._log_step(report, run_id=None)
+            log_step(report, run_id=None)
             show.step_ended(report)
             reports.append(report)
         return RunReport(
@@ -110,16 +109,20 @@ class Runner:
         kind: RunKind = "manual",
         names: Sequence[str] | None = None,
         progress: Progress | None = None,
+        order: Order | None = None,
     ) -> RunReport:
         """Run once for this tick, or go on with a run that was interrupted, or follow the one that is going on.
 
-        Without a tick, every call is a tick of its own. Raises `RunLost` when another worker took the run over.
+        Without a tick, every call is a tick of its own. Told to stop, it returns a report whose state is `running`.
+        Raises `RunLost` when another worker took the run over, and `Overtaken` when the order says so.
         """
-        show = progress or Silence()
+        show, ordered = progress or Silence(), order or AtOnce()
         tick = tick or f"{kind}:{secrets.token_hex(8)}"
         mine = owner.mine()
         chosen = None if names is None else [step.name for step in self._chosen(names)]
         while True:
+            if ordered.is_overtaken():
+                raise Overtaken
             begun: Any = self._database.call(
                 "post_audit_apply_begin_run",
                 tick=tick,
@@ -132,15 +135,23 @@ class Runner:
             if state == "finished":
                 return self._report(run, "finished")
             if state == "busy":
-                ended = self._follow(run, begun["lease_remaining_ms"], show)
+                ended = self._follow(run, begun["lease_remaining_ms"], show, ordered)
+                if self._stopping.is_set():
+                    return self._report(run, "followed")
                 # A run of all steps that this one waited for has done what was asked for; a schedule's tick and a
                 # single step are asked for by name.
                 if ended is not None and kind == "manual" and ended["requested_steps"] is None:
                     return self._report(ended, "followed")
                 continue
-            report = self._own(begun, show, origin=state)
+            try:
+                report = self._own(begun, show, ordered, origin=state)
+            except BaseException:
+                # Whoever comes next in this process need not wait for the lease of a run that nobody works on.
+                owner.leave(mine)
+                raise
             if (
-                state == "resumed"
+                not self._stopping.is_set()
+                and state == "resumed"
                 and run["tick"] != tick
                 and (kind != "manual" or run["requested_steps"] is not None)
             ):
@@ -150,6 +161,10 @@ class Runner:
     def reread(self, report: RunReport) -> RunReport:
         """The same run as it stands now, with what has become of its messages."""
         return self._report(self._database.call("post_audit_read_run", run_id=report.run_id), report.origin)
+
+    def told(self, run_id: int) -> RunReport:
+        """A run that another worker has made, as it stands now."""
+        return self._report(self._database.call("post_audit_read_run", run_id=run_id), "followed")
 
     def carry_out(
         self, decision_id: int, remaining: int, progress: Progress | None = None, *, batch: int = SMALL_BATCH
@@ -164,7 +179,9 @@ class Runner:
         decision: JSON = answer["decision"]
         return decision
 
-    def _own(self, begun: Begun, show: Progress, *, origin: Literal["started", "resumed"]) -> RunReport:
+    def _own(
+        self, begun: Begun, show: Progress, ordered: Order, *, origin: Literal["started", "resumed"]
+    ) -> RunReport:
         run = begun["run"]
         owned = OwnedRun(
             run_id=int(run["id"]),
@@ -176,7 +193,8 @@ class Runner:
         with Heartbeat(self._database, owned, self._lease):
             for decision_id in begun["unfinished"]:
                 self._finish_interrupted(decision_id, show)
-            for step in self._chosen(run["requested_steps"]):
+            gives_up = ordered.gives_up and origin == "resumed"
+            for step in self._known(run["requested_steps"]):
                 if step.name in done:
                     continue
                 if self._stopping.is_set():
@@ -185,10 +203,12 @@ class Runner:
                     return self._report(
                         self._database.call("post_audit_read_run", run_id=owned.run_id), origin
                     )
-                show.step_started(step)
-                report = self._one(step, owned, show)
-                self._log_step(report, run_id=owned.run_id)
-                show.step_ended(report)
+                ordered.step(
+                    owned.run_id,
+                    step.name,
+                    functools.partial(self._shown, step, owned, show, gives_up=gives_up),
+                )
+                gives_up = False
             ended = self._database.call("post_audit_apply_finish_run", **owned.key)
         report_of_run = self._report(ended, origin)
         _log.info(
@@ -207,9 +227,20 @@ class Runner:
         except (StateMoved, NotFound) as error:
             _log.warning("decision.unfinished", decision_id=decision_id, error=str(error))
 
-    def _one(self, step: AnyStep, owned: OwnedRun, show: Progress) -> StepReport:
+    def _shown(self, step: AnyStep, owned: OwnedRun, show: Progress, *, gives_up: bool) -> Mapping[str, Any]:
+        """Do one step and tell of it; what is kept of it."""
+        show.step_started(step)
+        report = self._one(step, owned, show, gives_up=gives_up)
+        log_step(report, run_id=owned.run_id)
+        show.step_ended(report)
+        decision = report.decision
+        return {"state": report.state, "decision_id": None if decision is None else decision["id"]}
+
+    def _one(self, step: AnyStep, owned: OwnedRun, show: Progress, *, gives_up: bool) -> StepReport:
         started = time.monotonic()
-        if owned.modes.get(step.name) == "paused":
+        if gives_up:
+            report = StepReport(step=step.name, title=step.title, state="failed", error=GIVEN_UP)
+        elif owned.modes.get(step.name) == "paused":
             report = StepReport(step=step.name, title=step.title, state="paused")
         else:
             try:
@@ -219,13 +250,13 @@ class Runner:
                     title=step.title,
                     state="decided",
                     decision=decision,
-                    duration_ms=_milliseconds(started),
+                    duration_ms=milliseconds(started),
                 )
             except (RunLost, ConnectionLost):
                 # Nothing can be recorded either; the next owner of the run does this step again.
                 raise
             except Exception as error:  # noqa: BLE001 - one step's failure must not stop the other five
-                report = self._failure(step, error, started)
+                report = failure(step, error, started)
         self._database.call(
             "post_audit_apply_step_outcome",
             **owned.key,
@@ -258,13 +289,16 @@ class Runner:
             **owned.key,
             step=step.name,
             decision=step.run(self._database, owned.as_of),
-            duration_ms=_milliseconds(started),
+            duration_ms=milliseconds(started),
             batch=step.batch_size,
         )
         return dict(answer)
 
-    def _follow(self, run: Run, lease_remaining_ms: int, show: Progress) -> Run | None:
-        """Wait until another worker's run has ended, and return it; None when its owner is gone."""
+    def _follow(self, run: Run, lease_remaining_ms: int, show: Progress, ordered: Order) -> Run | None:
+        """Wait until another worker's run has ended, and return it; None when there is something else to do.
+
+        That is when its owner is gone, when this tick need not be run any more, or when this worker is to stop.
+        """
         by = run["owner"]
         show.waiting(owner.readable(by))
         deadline = time.monotonic() + lease_remaining_ms / 1000
@@ -272,7 +306,8 @@ class Runner:
             if owner.is_dead(by):
                 self._release(run)
                 return None
-            time.sleep(_FOLLOW_SECONDS)
+            if self._stopping.wait(_FOLLOW_SECONDS) or ordered.is_overtaken():
+                return None
             now: Any = self._database.call("post_audit_read_run", run_id=run["id"])
             if now["state"] != "running":
                 return dict(now)
@@ -292,42 +327,13 @@ class Runner:
     def _chosen(self, names: Sequence[str] | None) -> tuple[AnyStep, ...]:
         return self._steps if names is None else tuple(self.step(name) for name in names)
 
-    def _failure(self, step: AnyStep, error: Exception, started: float) -> StepReport:
-        if isinstance(error, PostAuditError):
-            told = {"code": type(error).__name__, "message": error.message, "cure": error.cure}
-        else:
-            _log.exception("step.bug", step=step.name, exc_info=error)
-            told = {
-                "code": type(error).__name__,
-                "message": f"The step met a fault of the program: {error}",
-                "cure": "The log has the details; please report it.",
-            }
-        # This is stored and shown; a database's own text may repeat an address with its password.
-        told = {name: redact(text) for name, text in told.items()}
-        return StepReport(
-            step=step.name, title=step.title, state="failed", error=told, duration_ms=_milliseconds(started)
-        )
-
-    def _log_step(self, report: StepReport, *, run_id: int | None) -> None:
-        if report.state == "failed" and report.error is not None:
-            _log.error(
-                "step.failed", step=report.step, run_id=run_id, duration_ms=report.duration_ms, **report.error
-            )
-        elif report.decision is not None:
-            decision = report.decision
-            _log.info(
-                "step.decided",
-                step=report.step,
-                run_id=run_id,
-                decision_id=decision["id"],
-                outcome=decision["outcome"],
-                state=decision["state"],
-                headline=decision["headline"],
-                duration_ms=report.duration_ms,
-                reasons=[reason["code"] for reason in decision["reasons"]],
-            )
-        else:
-            _log.info("step.paused", step=report.step, run_id=run_id)
+    def _known(self, names: Sequence[str] | None) -> tuple[AnyStep, ...]:
+        """The steps of a run that another version of the program may have begun, without those that it alone had."""
+        known = {step.name for step in self._steps}
+        for name in names or ():
+            if name not in known:
+                _log.warning("step.unknown", step=name)
+        return self._chosen(None if names is None else [name for name in names if name in known])
 
     def _report(self, run: Any, origin: Origin) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
         titles = {step.name: step.title for step in self._steps}
@@ -351,23 +357,3 @@ class Runner:
                 for entry in run["steps"]
             ),
         )
-
-
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
-
-
-def _previewed(decision: Decision, step: str, mode: str, as_of: datetime) -> dict[str, Any]:
-    """A decision as it would be stored, had this not been a dry run."""
-    shown: Any = to_json(decision)
-    return {
-        **shown,
-        "id": None,
-        "kind": "step",
-        "step": step,
-        "mode": mode,
-        "state": "preview",
-        "as_of": as_of.isoformat(),
-        "changes": [{**change, "state": "preview"} for change in shown["changes"]],
-        "messages": [{**message, "state": "preview"} for message in shown["messages"]],
-    }

@@ -13,10 +13,12 @@ import socket
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_dead", "mine", "readable"]
+__all__ = ["is_dead", "leave", "mine", "readable"]
 
 # host, process, start time, machine, nonce
 _PARTS: Final = 5
+# Names that this very process has had and does not answer to any more.
+_left: Final[set[str]] = set()
 
 
 def _machine() -> str:
@@ -47,8 +49,15 @@ def mine() -> str:
     return "|".join((socket.gethostname(), str(pid), _started(pid) or "", _machine(), secrets.token_hex(4)))
 
 
+def leave(name: str) -> None:
+    """Give up a name of this process: whatever it owned, nobody works on it."""
+    _left.add(name)
+
+
 def is_dead(owner: str) -> bool:
-    """Whether the owner is a process of this machine that certainly does not run any more."""
+    """Whether the owner certainly works no more: a dead process of this machine, or a name that this one gave up."""
+    if owner in _left:
+        return True
     parts = owner.split("|")
     if len(parts) != _PARTS or not parts[2] or not parts[3] or parts[3] != _machine():
         return False

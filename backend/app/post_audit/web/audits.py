@@ -1,6 +1,6 @@
 """`/api/admin/audits`: an audit report arrives, and a run starts, once per content; what the last ones did.
 
-curl --data-binary @report.sarif 'http://127.0.0.1:8000/api/admin/audits?name=report.sarif'
+curl -H "Authorization: Bearer $TOKEN" --data-binary @report.sarif 'http://127.0.0.1:8000/api/admin/audits?name=report.sarif'
 """
 
 from __future__ import annotations

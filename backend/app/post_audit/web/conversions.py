@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.post_audit.ports import JSON, Database
@@ -27,7 +27,8 @@ from app.post_audit.steps.conversions.by_hand import (
 from app.post_audit.steps.conversions.detail import PastSwitch, detail, find, overview
 from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.stats import stats
-from app.post_audit.web.context import DatabaseOfRequest
+from app.post_audit.web.access import Person, Role
+from app.post_audit.web.context import DatabaseOfRequest, Operator, visit_of
 
 __all__ = [
     "Allocation",
@@ -52,7 +53,9 @@ __all__ = [
     "SwitchBody",
     "VariantNow",
     "VariantStats",
+    "carry_out",
     "router",
+    "shown",
 ]
 
 router = APIRouter(prefix="/api/admin/ab-test", tags=["conversions"])
@@ -301,7 +304,6 @@ class StopBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(ge=0, description="`version` of the experiment as it was shown")]
-    actor: Annotated[str, Field(min_length=1, max_length=200, description="who asks for it")]
     variant: Annotated[str | None, Field(min_length=1, max_length=200)] = None
 
 
@@ -311,7 +313,6 @@ class SwitchBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Annotated[int, Field(ge=0, description="`version` of the experiment as it was shown")]
-    actor: Annotated[str, Field(min_length=1, max_length=200, description="who asks for it")]
     variant: Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -361,24 +362,32 @@ def experiment_detail(database: DatabaseOfRequest, experiment_id: str) -> Experi
 
 
 @router.post("/experiments/{experiment_id}/switch")
-def switch_by_hand(database: DatabaseOfRequest, experiment_id: str, body: SwitchBody) -> Made:
-    """Make a variant the active message: 409 where the experiment has changed since it was shown."""
-    assessment = _shown(database, experiment_id, body.version)
-    return _carry_out(database, switch_to(assessment, body.variant, body.actor, STEP.policy), body.actor)
+def switch_by_hand(
+    request: Request, database: DatabaseOfRequest, person: Operator, experiment_id: str, body: SwitchBody
+) -> Made:
+    """Make a variant the active message: 409 where the experiment has changed since it was shown.
+
+    An approver's word is carried out; what an operator asks for waits until an approver, who is somebody else, agrees.
+    """
+    assessment = shown(database, experiment_id, body.version)
+    wanted = switch_to(assessment, body.variant, person.name, STEP.policy)
+    return _made(request, carry_out(database, wanted, person))
 
 
 @router.post("/experiments/{experiment_id}/stop")
-def stop_by_hand(database: DatabaseOfRequest, experiment_id: str, body: StopBody) -> Made:
-    """Stop a variant, or end the experiment: 409 where it has changed since it was shown."""
-    assessment = _shown(database, experiment_id, body.version)
+def stop_by_hand(
+    request: Request, database: DatabaseOfRequest, person: Operator, experiment_id: str, body: StopBody
+) -> Made:
+    """Stop a variant, or end the experiment: 409 where it has changed since it was shown. Operators propose it."""
+    assessment = shown(database, experiment_id, body.version)
     if body.variant is None:
-        wanted = end_experiment(assessment, body.actor, STEP.policy)
+        wanted = end_experiment(assessment, person.name, STEP.policy)
     else:
-        wanted = stop_variant(assessment, body.variant, body.actor, STEP.policy)
-    return _carry_out(database, wanted, body.actor)
+        wanted = stop_variant(assessment, body.variant, person.name, STEP.policy)
+    return _made(request, carry_out(database, wanted, person))
 
 
-def _shown(database: Database, experiment_id: str, version: int) -> Assessment:
+def shown(database: Database, experiment_id: str, version: int) -> Assessment:
     """Judge the experiment that somebody was shown; raises `NotFound`, or `StateMoved` where it has changed."""
     facts = _facts(database)
     experiment = find(facts, experiment_id)
@@ -386,8 +395,24 @@ def _shown(database: Database, experiment_id: str, version: int) -> Assessment:
     return assess(experiment, facts.as_of, facts.holds, STEP.policy)
 
 
-def _carry_out(database: Database, wanted: ByHand, actor: str) -> Made:
-    answer = database.call(
-        "post_audit_apply_experiment_by_hand", decision=wanted.decision, actor=actor, held=wanted.held
-    )
-    return Made.model_validate(answer)
+def carry_out(database: Database, wanted: ByHand, person: Person) -> dict[str, Any]:
+    """Do what a person wants: an approver's word is carried out, an operator's is proposed. Returns the decision."""
+    if person.role.includes(Role.APPROVER):
+        answer: Any = database.call(
+            "post_audit_apply_experiment_by_hand",
+            decision=wanted.decision,
+            actor=person.name,
+            held=wanted.held,
+        )
+    else:
+        answer = database.call(
+            "post_audit_apply_proposal", step=STEP.name, decision=wanted.decision, actor=person.name
+        )
+    return dict(answer["decision"])
+
+
+def _made(request: Request, decision: dict[str, Any]) -> Made:
+    if decision["state"] != "proposed":
+        request.app.state.deliver()
+    visit_of(request).record(f"experiment.{decision['state']}", f"decision:{decision['id']}")
+    return Made(decision=decision)

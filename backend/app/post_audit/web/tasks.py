@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
 from app.post_audit.steps.enhancements.queue import (
@@ -25,7 +26,8 @@ from app.post_audit.steps.enhancements.queue import (
     Task,
     TaskWithEvents,
 )
-from app.post_audit.web.context import DatabaseOfRequest
+from app.post_audit.web.access import Person
+from app.post_audit.web.context import DatabaseOfRequest, Operator
 
 __all__ = ["ActionBody", "BulkBody", "ClaimBody", "router"]
 
@@ -33,16 +35,14 @@ _Item = TypeVar("_Item")
 
 router = APIRouter(prefix="/api/admin/tasks", tags=["tasks"])
 
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Note = Annotated[str | None, Field(max_length=2_000)]
 
 
 class ClaimBody(BaseModel):
-    """Who wants work, how much of it, and of which kind."""
+    """How much work is wanted, and of which kind."""
 
     model_config = ConfigDict(extra="forbid")
 
-    owner: _Name
     limit: Annotated[int, Field(ge=1, le=100)] = 1
     lease_seconds: Annotated[int, Field(ge=1, le=604_800)] = 900
     priority: list[Priority] | None = None
@@ -51,7 +51,7 @@ class ClaimBody(BaseModel):
 
 
 class ActionBody(BaseModel):
-    """Who does something with a task, and what has to be said with it.
+    """What has to be said with what is done.
 
     `until` belongs to accept: a day (its end in India) or a moment. `keep` is the task that a duplicate is merged into,
     `priority` belongs to prioritise, `lease_seconds` to extend. `seen` is the version that was read.
@@ -59,7 +59,6 @@ class ActionBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    actor: _Name
     note: _Note = None
     until: date | datetime | None = None
     keep: str | int | None = None
@@ -155,18 +154,18 @@ def export_tasks(database: DatabaseOfRequest, asked: Annotated[_Export, Query()]
 
 
 @router.post("/claim")
-def claim_tasks(database: DatabaseOfRequest, body: ClaimBody) -> Claimed:
+def claim_tasks(database: DatabaseOfRequest, person: Operator, body: ClaimBody) -> Claimed:
     """Take the most urgent tasks. Without a sign of life (`extend`) they go back when the lease ends."""
     wanted = Filters(priority=_tuple(body.priority), category=_tuple(body.category), source=body.source)
     return queue.claim(
-        database, body.owner, limit=body.limit, lease_seconds=body.lease_seconds, filters=wanted
+        database, person.name, limit=body.limit, lease_seconds=body.lease_seconds, filters=wanted
     )
 
 
 @router.post("/bulk")
-def act_on_several(database: DatabaseOfRequest, body: BulkBody) -> Done:
+def act_on_several(database: DatabaseOfRequest, person: Operator, body: BulkBody) -> Done:
     """Do the same with several tasks; each is done or refused by itself."""
-    return _act(database, [str(task_id) for task_id in body.ids], body.action, body)
+    return _act(database, person, [str(task_id) for task_id in body.ids], body.action, body)
 
 
 @router.get("/{task_id}")
@@ -180,17 +179,19 @@ def task(
 
 
 @router.post("/{task_id}/{action}")
-def act_on_one(database: DatabaseOfRequest, task_id: str, action: Action, body: ActionBody) -> Task:
+def act_on_one(
+    database: DatabaseOfRequest, person: Operator, task_id: str, action: Action, body: ActionBody
+) -> Task:
     """Do something with one task; 409 when its state forbids it or it has changed since `seen`."""
-    return _act(database, [task_id], action, body).tasks[0]
+    return _act(database, person, [task_id], action, body).tasks[0]
 
 
-def _act(database: DatabaseOfRequest, ids: list[str], action: Action, body: ActionBody) -> Done:
+def _act(database: Database, person: Person, ids: list[str], action: Action, body: ActionBody) -> Done:
     return queue.act(
         database,
         ids,
         action,
-        body.actor,
+        person.name,
         note=body.note,
         until=body.until,
         keep=None if body.keep is None else str(body.keep),

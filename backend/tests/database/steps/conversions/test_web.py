@@ -6,11 +6,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.post_audit.ports import Database
 from app.post_audit.web.server import create_app
+from tests.support.web import HERE, signed_token
 
 pytestmark = pytest.mark.database
 
@@ -19,8 +19,9 @@ PREFIX = "/api/admin/ab-test"
 
 @pytest.fixture
 def client(database: Database, planted: psycopg.Connection) -> TestClient:  # noqa: ARG001
-    application: FastAPI = create_app(database)
-    return TestClient(application)
+    token = signed_token(database, "asha", "approver")
+    headers = {"Authorization": f"Bearer {token}"}
+    return TestClient(create_app(database), base_url=HERE, headers=headers)
 
 
 def row(connection: psycopg.Connection) -> dict[str, Any]:
@@ -70,9 +71,9 @@ def test_a_person_switches_and_takes_it_back(
     client: TestClient, planted: psycopg.Connection, database: Database
 ) -> None:
     before = row(planted)
-    wish = {"version": before["version"], "actor": "Asha", "variant": "variant_b"}
+    wish = {"version": before["version"], "variant": "variant_b"}
     made = client.post(f"{PREFIX}/experiments/1/switch", json=wish).json()["decision"]
-    assert (made["state"], made["actor"]) == ("applied", "Asha")
+    assert (made["state"], made["actor"]) == ("applied", "asha")
     now = row(planted)
     assert (now["active_variant"], now["winner"], now["allocation_epoch"]) == ("variant_b", "variant_b", 2)
     # who still sees the former state is told so
@@ -89,7 +90,7 @@ def test_a_person_switches_and_takes_it_back(
 
 
 def test_a_switch_against_the_evidence_rests(client: TestClient, planted: psycopg.Connection) -> None:
-    wish = {"version": row(planted)["version"], "actor": "Asha", "variant": "variant_a"}
+    wish = {"version": row(planted)["version"], "variant": "variant_a"}
     made = client.post(f"{PREFIX}/experiments/1/switch", json=wish).json()["decision"]
     assert [reason["code"] for reason in made["reasons"]] == ["conversions.chosen", "conversions.rests"]
     assert client.get(f"{PREFIX}/experiments/1").json()["status"] == "held"
@@ -98,7 +99,7 @@ def test_a_switch_against_the_evidence_rests(client: TestClient, planted: psycop
 def test_a_person_stops_a_variant_and_then_everything(
     client: TestClient, planted: psycopg.Connection
 ) -> None:
-    wish = {"version": row(planted)["version"], "actor": "Asha", "variant": "variant_a"}
+    wish = {"version": row(planted)["version"], "variant": "variant_a"}
     assert client.post(f"{PREFIX}/experiments/1/stop", json=wish).status_code == 200
     now = row(planted)
     assert (now["active_variant"], now["allocation_basis_points"]) == (
@@ -107,7 +108,7 @@ def test_a_person_stops_a_variant_and_then_everything(
     )
     last = {**wish, "version": now["version"], "variant": "variant_b"}
     assert client.post(f"{PREFIX}/experiments/1/stop", json=last).status_code == 422
-    end = {"version": now["version"], "actor": "Asha"}
+    end = {"version": now["version"]}
     assert client.post(f"{PREFIX}/experiments/1/stop", json=end).status_code == 200
     assert (row(planted)["status"], client.get(f"{PREFIX}/experiments").json()["experiments"]) == (
         "stopped",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.post_audit.protocol import tick_of
+from app.post_audit.engine import tick_of
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive
 intervals = st.integers(1, 7 * 24 * 3600).map(lambda seconds: timedelta(seconds=seconds))
