@@ -29,10 +29,10 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-all test-fast faults bench lint format migration docs lock clean
+.PHONY: help install run serve test test-all test-fast test-n8n faults bench lint format migration docs lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## make .venv with the locked dependencies and the post-audit command
 	@echo "Installed: $(BIN)/post-audit"
@@ -54,6 +54,9 @@ test-fast: $(DEVELOPMENT) ## run the tests that need no database: unit and archi
 
 faults: $(DEVELOPMENT) ## kill and restart everything at random for 45 minutes (ARGS="--kills 20 --restarts 2" for less)
 	@PYTHONPATH=backend $(BIN)/python -m tests.faults.campaign $(ARGS)
+
+test-n8n: $(DEVELOPMENT) ## run the workflows in a real n8n (installs one into .n8n: 3 GB, some minutes)
+	@$(BIN)/python -m pytest --n8n --timeout 2400 backend/tests/n8n $(ARGS)
 
 bench: $(DEVELOPMENT) ## measure every step and the whole (ARGS=--json for machines)
 	@for script in $(BENCHES); do $(BIN)/python "$$script" $(ARGS) || exit 1; done

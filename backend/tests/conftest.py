@@ -45,6 +45,9 @@ def memory() -> Iterator[Path | None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-transports", action="store_true", help="run every test over REST too that can be")
+    parser.addoption(
+        "--n8n", action="store_true", help="install a real n8n where there is none, and run what needs it"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1752,8 +1752,12 @@ BEGIN
 
   UPDATE post_audit.outbox AS o
   SET state = 'superseded', settled_at = present, detail = 'A newer version of it has entered the outbox.'
-  WHERE o.state IN ('pending', 'sent') AND o.channel LIKE 'n8n\_%' AND EXISTS (
-    SELECT 1 FROM post_audit.outbox AS n WHERE n.channel = o.channel AND n.subject = o.subject AND n.version > o.version);
+  WHERE o.id IN (
+    SELECT s.id FROM post_audit.outbox AS s
+    WHERE s.state IN ('pending', 'sent') AND s.channel LIKE 'n8n\_%' AND EXISTS (
+      SELECT 1 FROM post_audit.outbox AS n WHERE n.channel = s.channel AND n.subject = s.subject AND n.version > s.version)
+    -- here as below: nothing waits for a row while it holds another, so that nobody waits in a circle
+    FOR UPDATE SKIP LOCKED);
 
   WITH due AS (
     SELECT o.id FROM post_audit.outbox AS o
@@ -1782,12 +1786,15 @@ BEGIN
     SET claimed_by = owner, claimed_until = present + make_interval(secs => lease_seconds),
       receiver = post_audit_apply_claim_messages.receiver, carried_by = lead.id
     FROM post_audit.outbox AS lead
-    WHERE lead.id = claimed[1] AND o.channel = 'telegram' AND lead.channel = 'telegram' AND o.says = lead.says AND o.id <> lead.id
-      AND o.state = 'pending' AND (o.claimed_until IS NULL OR o.claimed_until <= present)
-      AND NOT EXISTS (
-        SELECT 1 FROM post_audit.outbox AS b
-        WHERE b.channel = o.channel AND b.subject = o.subject AND b.state = 'pending' AND b.says IS DISTINCT FROM o.says
-          AND b.sequence BETWEEN least(o.sequence, lead.sequence) AND greatest(o.sequence, lead.sequence));
+    WHERE lead.id = claimed[1] AND lead.channel = 'telegram' AND o.id IN (
+      SELECT s.id FROM post_audit.outbox AS s
+      WHERE s.channel = lead.channel AND s.says = lead.says AND s.id <> lead.id AND s.state = 'pending'
+        AND (s.claimed_until IS NULL OR s.claimed_until <= present)
+        AND NOT EXISTS (
+          SELECT 1 FROM post_audit.outbox AS b
+          WHERE b.channel = s.channel AND b.subject = s.subject AND b.state = 'pending' AND b.says IS DISTINCT FROM s.says
+            AND b.sequence BETWEEN least(s.sequence, lead.sequence) AND greatest(s.sequence, lead.sequence))
+      FOR UPDATE SKIP LOCKED);
   END IF;
 
   RETURN (
@@ -1830,6 +1837,9 @@ DECLARE
   present timestamptz := clock_timestamp();
   waits boolean := post_audit_apply_settle_message.state IN ('pending', 'sent');
 BEGIN
+  -- the receiver before the message, as whoever claims takes them
+  SELECT r.* INTO turn FROM post_audit.receivers AS r JOIN post_audit.outbox AS o ON o.receiver = r.receiver
+  WHERE o.id = replace(message_id, 'msg_', '')::uuid AND r.busy_by = owner FOR UPDATE OF r;
   SELECT * INTO message FROM post_audit.outbox AS o
   WHERE o.id = replace(message_id, 'msg_', '')::uuid AND o.claimed_by = owner FOR UPDATE;
   IF message.id IS NULL THEN
@@ -1845,8 +1855,7 @@ BEGIN
     settled_at = CASE WHEN o.state NOT IN ('pending', 'sent') THEN o.settled_at WHEN NOT waits THEN present END,
     carried_by = CASE WHEN waits THEN NULL ELSE o.carried_by END
   WHERE (o.id = message.id OR o.carried_by = message.id) AND o.claimed_by = owner;
-  IF message.receiver IS NOT NULL THEN
-    SELECT * INTO turn FROM post_audit.receivers AS r WHERE r.receiver = message.receiver AND r.busy_by = owner FOR UPDATE;
+  IF turn.receiver IS NOT NULL THEN
     turn.ended := (turn.ended || present)[greatest(1, cardinality(turn.ended) + 2 - greatest(1, coalesce(per_minute, 1))):];
     UPDATE post_audit.receivers AS r
     SET busy_by = NULL, ended = turn.ended,
@@ -1863,7 +1872,9 @@ $$;
 CREATE FUNCTION public.post_audit_read_outbox_due(receivers jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
-  SELECT jsonb_build_object('due_in_seconds', greatest(0, extract(epoch FROM min(w.at) - clock_timestamp())),
+  SELECT jsonb_build_object(
+    -- greatest() leaves nulls out, and no message is not a message that is due
+    'due_in_seconds', CASE WHEN count(*) > 0 THEN greatest(0, extract(epoch FROM min(w.at) - clock_timestamp())) END,
     'waiting', coalesce(sum(w.messages), 0))
   FROM (
     SELECT greatest(min(greatest(o.next_attempt_at, o.claimed_until)), (
@@ -1937,7 +1948,9 @@ BEGIN
   WHERE o.id = message.id RETURNING * INTO message;
   -- whoever asks by hand has looked at the receiver
   UPDATE post_audit.receivers AS r SET free_at = '-infinity'
-  WHERE message.channel LIKE 'n8n\_%' AND r.receiver = message.receiver AND r.busy_by IS NULL;
+  WHERE message.channel LIKE 'n8n\_%' AND r.receiver IN (
+    SELECT s.receiver FROM post_audit.receivers AS s
+    WHERE s.receiver = message.receiver AND s.busy_by IS NULL FOR UPDATE SKIP LOCKED);
   RETURN post_audit.message_as_json(message);
 END
 $$;

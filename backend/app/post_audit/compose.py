@@ -266,12 +266,19 @@ def _senders(settings: Settings) -> dict[str, Sender]:
     for channel, (setting, url) in webhooks.items():
         if url is not None:
             senders[channel.value] = N8nSender(
-                channel=channel.value, setting=setting, url=url.get_secret_value(), access=access
+                channel=channel.value,
+                setting=setting,
+                url=url.get_secret_value(),
+                access=access,
+                total_seconds=settings.delivery_seconds,
             )
     token, chat = settings.telegram_bot_token, settings.telegram_chat_id
     if token is not None and chat is not None:
         senders[Channel.TELEGRAM.value] = TelegramSender(
-            token=token.get_secret_value(), chat=chat, api=settings.telegram_api
+            token=token.get_secret_value(),
+            chat=chat,
+            api=settings.telegram_api,
+            total_seconds=settings.delivery_seconds,
         )
     elif token is not None or chat is not None:
         given, missing = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"

@@ -66,6 +66,15 @@ class Settings(BaseSettings):
             alias="POST_AUDIT_N8N_HEADER_VALUE", description="its value; without one no such header is sent"
         ),
     ] = None
+    delivery_seconds: Annotated[
+        float,
+        Field(
+            alias="POST_AUDIT_DELIVERY_SECONDS",
+            gt=0,
+            le=45,
+            description="how long n8n or Telegram may take to answer one message",
+        ),
+    ] = 10.0
     telegram_api: Annotated[
         str,
         Field(alias="POST_AUDIT_TELEGRAM_API", description="the Bot API's address, for a server of your own"),

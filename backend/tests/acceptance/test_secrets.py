@@ -4,74 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from tests.support import marketplace
+from tests.support.planted import PLANTED, QUOTED, everything, found, planted_address
 from tests.support.product import Product
 
 pytestmark = pytest.mark.acceptance
 
-# Planted words, each as short and as odd as real ones are.
-PLANTED: Final = {
-    "SUPABASE_URL": "https://planted.supabase.co",
-    "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_PLANTED-service-key",
-    "N8N_WEBHOOK_AB_UPDATE": "https://n8n.example/webhook/PLANTED-ab-path?key=PLANTEDab",
-    "N8N_WEBHOOK_SCALE": "https://user:PLANTEDscale@n8n.example/webhook/PLANTED-scale-path",
-    "TELEGRAM_BOT_TOKEN": "123456789:PLANTED-telegram-token-0123456789abc",
-    "TELEGRAM_CHAT_ID": "-100123456",
-    "POST_AUDIT_LOG_LEVEL": "DEBUG",
-}
-PASSWORD: Final = "PLANTED p@ss/word:1"
-QUOTED: Final = "PLANTED%20p%40ss%2Fword%3A1"
-SIGNS: Final = ("PLANTED", "p@ss", "p%40ss")
-
-
-def _address(conninfo: str) -> str:
-    """The database as somebody with a password of their own reaches it, the password written as addresses want it."""
-    parts = conninfo_to_dict(conninfo)
-    with psycopg.connect(conninfo, autocommit=True) as admin:
-        role = sql.Identifier("planted")
-        admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
-        admin.execute(
-            sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(role, sql.Literal(PASSWORD))
-        )
-    return f"postgresql://planted:{QUOTED}@127.0.0.1:{parts['port']}/{parts['dbname']}"
-
 
 @pytest.fixture
 def planted(tmp_path: Path, conninfo: str) -> Product:
-    return Product(tmp_path, PLANTED | {"DATABASE_URL": _address(conninfo)}, preloaded=True)
-
-
-def _everything(connection: psycopg.Connection) -> str:
-    tables = connection.execute(
-        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'post_audit')"
-    ).fetchall()
-    texts = []
-    for schema, table in tables:
-        row = connection.execute(
-            sql.SQL(
-                "SELECT string_agg((t.*)::text, '') FROM {} AS t WHERE (t.*)::text ~ 'PLANTED|p@ss|p%40ss'"
-            ).format(sql.Identifier(schema, table))
-        ).fetchone()
-        texts.append((row[0] if row else None) or "")
-    return "".join(texts)
-
-
-def _found(*texts: str) -> list[str]:
-    """Each place where a sign of a secret stands, with what stands around it."""
-    return [text[max(0, text.index(sign) - 80) :][:160] for text in texts for sign in SIGNS if sign in text]
+    return Product(tmp_path, PLANTED | {"DATABASE_URL": planted_address(conninfo)}, preloaded=True)
 
 
 def test_a_run_its_failure_and_its_undo_tell_no_secret(
     tmp_path: Path, demonstration: str, looking: psycopg.Connection
 ) -> None:
-    product = Product(tmp_path, PLANTED | {"DATABASE_URL": _address(demonstration)}, preloaded=True)
+    product = Product(tmp_path, PLANTED | {"DATABASE_URL": planted_address(demonstration)}, preloaded=True)
     said: list[str] = []
 
     def told(code: int, *command: str) -> None:
@@ -85,7 +37,7 @@ def test_a_run_its_failure_and_its_undo_tell_no_secret(
     told(2, "import", "nowhere.json")
     looking.execute("DROP FUNCTION public.post_audit_read_fake_data")
     told(1, "run")
-    assert _found(*said, product.log.read_text(), _everything(looking)) == []
+    assert found(*said, product.log.read_text(), everything(looking)) == []
 
 
 def test_an_address_that_the_server_repeats_in_its_error_is_told_to_nobody(
@@ -101,9 +53,9 @@ def test_an_address_that_the_server_repeats_in_its_error_is_told_to_nobody(
     places = {
         "output": "".join(ended.stdout + ended.stderr for ended in ran),
         "log": planted.log.read_text(),
-        "tables": _everything(connection),
+        "tables": everything(connection),
     }
-    assert [place for place, text in places.items() if _found(text)] == []
+    assert [place for place, text in places.items() if found(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -129,7 +81,7 @@ def test_what_cannot_connect_tells_no_secret(planted: Product, change: tuple[str
     assert (told.returncode, document.returncode) == (2, 2)
     assert json.loads(document.stdout)["error"]["cure"]
     log = product.log.read_text() if product.log.exists() else ""
-    assert _found(told.stdout, told.stderr, document.stdout, document.stderr, log) == []
+    assert found(told.stdout, told.stderr, document.stdout, document.stderr, log) == []
 
 
 @pytest.mark.parametrize("name", ["POST_AUDIT_PORT", "POST_AUDIT_LEASE_SECONDS", "SUPABASE_URL"])
@@ -137,4 +89,4 @@ def test_a_secret_in_the_wrong_setting_is_not_repeated(tmp_path: Path, name: str
     ended = Product(tmp_path, {name: "PLANTED-in-the-wrong-place"}, preloaded=True).run("run")
     assert ended.returncode == 2
     assert name in ended.stderr
-    assert _found(ended.stdout, ended.stderr) == []
+    assert found(ended.stdout, ended.stderr) == []

@@ -72,7 +72,7 @@ def named_commands(text: str) -> list[tuple[str, str]]:
     return [
         found
         for part in code
-        for found in re.findall(r"(?:^|[\s`/])(post-audit|make) ([a-z][a-z-]*)\b(?![./])", part)
+        for found in re.findall(r"(?:^|[\s`/])(post-audit|make) ([a-z][a-z0-9-]*)\b(?![./])", part)
     ]
 
 
@@ -167,7 +167,9 @@ def test_every_file_that_a_document_names_is_there(project_files: list[Path]) ->
 
 def test_every_command_that_a_document_names_is_one(project_files: list[Path]) -> None:
     commands = {word for words, _ in _commands(get_command(app)) for word in (words.split()[0], words)}
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     unknown = [
         f"{document.relative_to(ROOT)}: {program} {word}"
         for document in _documents(project_files)

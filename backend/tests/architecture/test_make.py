@@ -26,6 +26,7 @@ PROMISED: Final = [
     "test",
     "test-all",
     "test-fast",
+    "test-n8n",
 ]
 
 

@@ -85,6 +85,7 @@ class BotApi:
     """
 
     clock: Callable[[], float] = time.monotonic
+    token: str = TOKEN
     spacing: float | None = 1.0
     per_minute: int | None = 20
     asks: deque[int] = field(default_factory=deque)
@@ -147,7 +148,7 @@ class BotApi:
         found = re.fullmatch(r"/bot([^/]+)/(\w+)", urlsplit(path).path)
         if found is None:
             raise _Refused(404, "Not Found")
-        if found[1] != TOKEN:
+        if found[1] != self.token:
             raise _Refused(401, "Unauthorized")
         if "json" not in headers.get("content-type", ""):
             raise _Refused(400, "Bad Request: message text is empty")
@@ -166,7 +167,8 @@ class BotApi:
             seconds = self.asks.popleft()
             raise _Refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
         if self.faults and self.faults[0] != 0:
-            raise _Refused(self.faults.popleft(), "Internal Server Error")
+            # as a proxy in between does it: with the address, and the token in it
+            raise _Refused(self.faults.popleft(), f"Internal Server Error at {path}")
         self._count(chat)
         text = self._read(told)
         match found[2]:

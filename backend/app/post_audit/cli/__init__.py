@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from typer.models import CommandInfo
 
-from app.post_audit.cli import audits, bugs, decisions, demo, evaluate, house, run, workers
+from app.post_audit.cli import audits, bugs, decisions, demo, evaluate, house, outbox, run, workers
 from app.post_audit.cli.shared import app
 from app.post_audit.errors import InputError, PostAuditError
 from app.post_audit.logs import redact
@@ -27,7 +27,7 @@ def _name(command: CommandInfo) -> str:
 
 
 # Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.
-_MODULES = (run, workers, decisions, house, audits, demo, bugs, evaluate)
+_MODULES = (run, workers, decisions, house, audits, demo, bugs, evaluate, outbox)
 _ORDER = (
     "run",
     "step",

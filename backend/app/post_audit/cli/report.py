@@ -123,7 +123,13 @@ def _change_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _message_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    states = {"pending": "to be sent", "shown": "shown only", "demonstration": "not sent: demonstration"}
+    states = {
+        "pending": "to be sent",
+        "sent": "sent, not acknowledged",
+        "dead": "given up: post-audit outbox list --state dead",
+        "shown": "shown only",
+        "demonstration": "not sent: demonstration",
+    }
     receivers: dict[str, list[str]] = {}
     for message in decision["messages"]:
         state = states.get(message["state"], message["state"])

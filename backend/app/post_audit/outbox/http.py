@@ -98,17 +98,19 @@ class Poster:
         self.body_bytes = body_bytes
         self._connect_seconds = connect_seconds
         self._hidden_prefix = hidden_prefix
-        # reading the certificates takes 20 ms, once
-        self._certificates = ssl.create_default_context()
+        self._certificates: ssl.SSLContext | None = None
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Unanswered:
         """Send once; never follow, never raise for what the receiver does."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox") as thread:
+            if self._certificates is None and url.startswith("https:"):
+                # reading them takes 20 ms, once
+                self._certificates = ssl.create_default_context()
             return thread.submit(asyncio.run, self._post(url, body, headers)).result()
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Unanswered:
         transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(
-            verify=self._certificates, trust_env=False
+            verify=self._certificates or False, trust_env=False
         )
         if self._hidden_prefix:
             transport = _HiddenPath(transport, self._hidden_prefix)

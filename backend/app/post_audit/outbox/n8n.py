@@ -61,14 +61,14 @@ class N8nSender:
         setting: str,
         url: str,
         access: N8nAccess | None = None,
-        poster: Poster | None = None,
+        total_seconds: float = 10.0,
     ) -> None:
         """Prepare; raise `InvalidSetting` where the address, the secret or the header cannot be used."""
         self._url = require_address(setting, url)
         access = access or N8nAccess()
         self._signer = None if access.signing_secret is None else _signer(access.signing_secret)
         self._header = _header(access)
-        self._poster = poster or Poster()
+        self._poster = Poster(total_seconds=total_seconds)
         digest = hashlib.sha256(self._url.encode()).hexdigest()[:16]
         self._pace = Pace(receiver=f"{channel}:{digest}")
 

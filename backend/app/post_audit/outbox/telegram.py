@@ -33,6 +33,7 @@ OFFICIAL_API: Final = "https://api.telegram.org"
 # https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 _SPACING_SECONDS: Final = 1.0
 _PER_MINUTE_IN_A_GROUP: Final = 20
+_PER_MINUTE_TO_A_PERSON: Final = 60
 _TOKEN: Final = re.compile(r"[0-9]{6,12}:[A-Za-z0-9_-]{30,}")
 _CHAT: Final = re.compile(r"-?[0-9]{1,20}|@[A-Za-z0-9_]{4,32}")
 _UNCHANGED: Final = "message is not modified"
@@ -65,8 +66,7 @@ class TelegramSender:
         token: str,
         chat: str,
         api: str = OFFICIAL_API,
-        poster: Poster | None = None,
-        spacing_seconds: float = _SPACING_SECONDS,
+        total_seconds: float = 10.0,
     ) -> None:
         """Prepare; raise `InvalidSetting` where token, chat or address cannot be used."""
         token, chat = token.strip(), chat.strip()
@@ -83,13 +83,13 @@ class TelegramSender:
         self._api = require_address("POST_AUDIT_TELEGRAM_API", api).rstrip("/")
         self._token = token
         self._chat: int | str = chat if chat.startswith("@") else int(chat)
-        self._poster = poster or Poster(hidden_prefix=f"/bot{token}")
+        self._poster = Poster(total_seconds=total_seconds, hidden_prefix=f"/bot{token}")
         is_group = isinstance(self._chat, str) or self._chat < 0
         digest = hashlib.sha256(f"{self._api} {token.partition(':')[0]} {chat}".encode()).hexdigest()[:16]
         self._pace = Pace(
             receiver=f"telegram:{digest}",
-            spacing_seconds=spacing_seconds,
-            per_minute=_PER_MINUTE_IN_A_GROUP if is_group else round(60 / spacing_seconds),
+            spacing_seconds=_SPACING_SECONDS,
+            per_minute=_PER_MINUTE_IN_A_GROUP if is_group else _PER_MINUTE_TO_A_PERSON,
         )
 
     @property
