@@ -48,10 +48,11 @@ _REST_SECONDS: Final = 600
 _COALESCED: Final = (
     "SELECT count(*) FROM absurd.t_post_audit WHERE completed_payload ->> 'state' = 'coalesced'"
 )
-# The begin of a tick stands in its name. The first is asked for in the middle of it.
+# The first tick is asked for in the middle of it.
 _SLOWEST_TICK: Final = """
-SELECT coalesce(max(extract(epoch FROM r.finished_at - split_part(split_part(r.tick, 'schedule:', 2), '/', 1)::timestamptz)), 0)
-FROM post_audit.runs AS r WHERE r.tick LIKE 'schedule:%' AND r.id > (SELECT min(id) FROM post_audit.runs)
+SELECT coalesce(max(extract(epoch FROM r.finished_at - (t.params ->> 'slot')::timestamptz)), 0)
+FROM post_audit.runs AS r JOIN absurd.t_post_audit AS t ON t.idempotency_key = r.tick
+WHERE t.params ->> 'kind' = 'schedule' AND r.id > (SELECT min(f.id) FROM post_audit.runs AS f)
 """
 # Most kills are aimed at the owner of a run that goes on; a run that was resumed so often is left alone.
 _AIMED: Final = 0.85
