@@ -45,6 +45,15 @@ _LEASE_SECONDS: Final = 5
 _SCHEDULES: Final = ("schedule-1", "schedule-2")
 _SERVING_SECONDS: Final = 10
 _REST_SECONDS: Final = 600
+_COALESCED: Final = (
+    "SELECT count(*) FROM absurd.t_post_audit WHERE completed_payload ->> 'state' = 'coalesced'"
+)
+# The first tick is asked for in the middle of it.
+_SLOWEST_TICK: Final = """
+SELECT coalesce(max(extract(epoch FROM r.finished_at - (t.params ->> 'slot')::timestamptz)), 0)
+FROM post_audit.runs AS r JOIN absurd.t_post_audit AS t ON t.idempotency_key = r.tick
+WHERE t.params ->> 'kind' = 'schedule' AND r.id > (SELECT min(f.id) FROM post_audit.runs AS f)
+"""
 # Most kills are aimed at the owner of a run that goes on; a run that was resumed so often is left alone.
 _AIMED: Final = 0.85
 _AIM_SECONDS: Final = 2.5
@@ -96,6 +105,10 @@ class Outcome:
     runs_by_hand: int = 0
     ticks_asked: int = 0
     runs_of_those_ticks: int = 0
+    ticks_that_fell_together: int = 0
+    tick_seconds: float = 0.0
+    slowest_tick_seconds: float = 0.0
+    """From the begin of a tick to the end of its run."""
     runs: int = 0
     completed: int = 0
     failed_with_a_reason: int = 0
@@ -126,7 +139,9 @@ class Outcome:
             and not any(self.harm.values())
             and self.lost_effects == self.doubled_effects == self.lost_rows == 0
             and self.slowest_restart_seconds < _SERVING_SECONDS
-            and self.ticks_asked == self.runs_of_those_ticks
+            and self.ticks_asked == self.runs_of_those_ticks + self.ticks_that_fell_together
+            # ticks fall together only where a run ended after its tick, which a busy machine may bring about
+            and (not self.ticks_that_fell_together or self.slowest_tick_seconds > self.tick_seconds)
             and self.receivers_behind == 0
         )
 
@@ -404,9 +419,7 @@ def _judge(bazaar: Bazaar, looking: psycopg.Connection, outcome: Outcome) -> Non
             "SELECT channel || ' ' || state, count(*) FROM post_audit.outbox GROUP BY 1"
         ).fetchall()
     )
-    outcome.ticks_coalesced = marketplace.one(
-        looking, "SELECT count(*) FROM absurd.t_post_audit WHERE completed_payload ->> 'state' = 'coalesced'"
-    )
+    outcome.ticks_coalesced = marketplace.one(looking, _COALESCED)
     outcome.scalings = ledger.made.get("capacity:sms", 0)
     outcome.switches = sum(made for subject, made in ledger.made.items() if subject.startswith("experiment:"))
     outcome.lost_effects, outcome.doubled_effects = ledger.lost, ledger.doubled
@@ -429,6 +442,9 @@ def _tick(fleet: Fleet, server: _Server, options: Options, outcome: Outcome) -> 
         settle(looking)
         outcome.ticks_asked = marketplace.one(looking, asked)
         outcome.runs_of_those_ticks = told(looking).completed
+        outcome.ticks_that_fell_together = marketplace.one(looking, _COALESCED)
+        outcome.tick_seconds = options.ticks_at
+        outcome.slowest_tick_seconds = round(float(marketplace.one(looking, _SLOWEST_TICK)), 2)
 
 
 def campaign(options: Options, folder: Path, *, says: bool = False) -> Outcome:

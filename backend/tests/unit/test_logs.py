@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +22,9 @@ TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 def _former_handlers() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     for handler in list(root.handlers):
         root.removeHandler(handler)
         if handler not in handlers:
@@ -44,6 +50,56 @@ def test_no_secret_gets_through(text: str, tmp_path: Path) -> None:
     logs.configure(log_file=tmp_path / "log", level="DEBUG", secrets=[SECRET])
     for gone in (SECRET, "hunter2", TOKEN, "eyJhbGci", "sb_secret_abc"):
         assert gone not in logs.redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "correct horse/battery",
+        "correct%20horse%2Fbattery",
+        "/webhook/one-that-nobody-guesses",
+        "key=staple-staple",
+        "staple-staple",
+    ],
+)
+def test_what_an_address_hides_is_found_without_the_rest_of_it(text: str, tmp_path: Path) -> None:
+    address = (
+        "https://user:correct%20horse%2Fbattery@n8n.example/webhook/one-that-nobody-guesses?key=staple-staple"
+    )
+    logs.configure(log_file=tmp_path / "log", level="DEBUG", secrets=[address])
+    assert not {"correct", "battery", "nobody", "staple"} & set(re.findall(r"[a-z]+", logs.redact(text)))
+    assert logs.redact("POST /webhook answered 200") == "POST /webhook answered 200"
+
+
+def test_an_error_that_nobody_expected_is_told_without_its_secrets(tmp_path: Path) -> None:
+    program = f"""
+import pathlib, threading
+from app.post_audit import logs
+logs.configure(log_file=pathlib.Path({str(tmp_path / "log")!r}), level="DEBUG", secrets=[{SECRET!r}])
+def work() -> None:
+    raise ValueError("in a thread, with {SECRET}")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+try:
+    raise ValueError("https://api.telegram.org/bot{TOKEN}/sendMessage")
+except ValueError as error:
+    raise RuntimeError("with {SECRET}") from error
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(Path(logs.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "in a thread, with [redacted]" in ran.stderr
+    assert "RuntimeError: with [redacted]" in ran.stderr
+    # the lines of the program itself are shown, and it was told the secrets; a program reads them from outside
+    shown = [line for line in ran.stderr.splitlines() if "Error: " in line]
+    assert len(shown) == 3
+    assert not any(SECRET in line or TOKEN in line for line in shown)
 
 
 def test_events_are_json_lines_with_a_name_and_without_secrets(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from app.post_audit.errors import ConnectionLost, NotFound, RunLost, StateMoved
+from app.post_audit.errors import ConnectionLost, DatabaseUnreachable, NotFound, RunLost, StateMoved
 from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON, Database
 from app.post_audit.runner import owner
@@ -252,7 +252,7 @@ class Runner:
                     decision=decision,
                     duration_ms=milliseconds(started),
                 )
-            except (RunLost, ConnectionLost):
+            except (RunLost, ConnectionLost, DatabaseUnreachable):
                 # Nothing can be recorded either; the next owner of the run does this step again.
                 raise
             except Exception as error:  # noqa: BLE001 - one step's failure must not stop the other five
