@@ -173,7 +173,7 @@ def test_the_known_addresses(
 
 
 def test_a_run_that_is_going_on_at_the_end_is_handed_back_after_its_step(
-    demonstrated: Product, looking: psycopg.Connection, serve: Serve, token: str, binding: str
+    demonstrated: Product, looking: psycopg.Connection, serve: Serve, token: str
 ) -> None:
     site = serve(demonstrated)
     site.token = token

@@ -44,6 +44,8 @@ __all__ = [
 
 _SAMPLE = 5_000
 """Findings after which a report is judged by what it has shown: they take a fifth of a second."""
+
+
 class _Arguments(TypedDict):
     content_hash: str
     source: str
