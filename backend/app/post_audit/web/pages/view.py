@@ -112,7 +112,7 @@ class View:
         places["foot"] = box("div", "place place-foot")
         for part in self.page.parts:
             with places[part.place]:
-                self._containers.append((part, box("section", "part")))
+                self._containers.append((part, box("section", f"part {part.classes}")))
         self._floor = box("div")
 
     async def show(self) -> None:
