@@ -214,42 +214,43 @@ async def _again(view: View) -> None:
 # ---- search, chips, table ----
 
 
-def _draw_tools(view: View, data: Mapping[str, Any]) -> None:
-    counts, show = data["counts"], data["show"]
-    if counts["all"] == 0 and counts["review"] == 0:
+def _draw_search(view: View, shown: Mapping[str, Any]) -> None:
+    """Draw the field alone: what somebody is typing must outlive what changes around it."""
+    if not shown["is_offered"]:
         return
 
     async def searched(event: Any) -> None:  # noqa: ANN401 - NiceGUI's event
         view.query["words"] = str(event.args or "")[:200]
         await _again(view)
 
-    with box("div", "tools"):
-        with box("div", "search"):
-            icon("search")
-            field = box(
-                "input",
-                type="search",
-                placeholder="Search title, file or rule",
-                aria_label="Search tasks",
-                data_key="search",
-                value=data["words"],
-            )
-            # one second after the last key, or at once with Enter
-            field.on("change", searched, js_handler="(event) => emit(event.target.value)")
-        with box("div", "chips", role="group", aria_label="Show"):
-            _chip(view, "all", f"All {count(counts['all'])}", show)
-            if counts["mine"] or show == "mine":
-                _chip(view, "mine", f"Mine {count(counts['mine'])}", show)
-            _chip(view, "nobody", f"No owner {count(counts['nobody'])}", show)
-            if counts["review"] or show == "review":
-                _chip(view, "review", f"To review {count(counts['review'])}", show)
-            for name, number in data["categories"].items():
-                _chip(
-                    view,
-                    f"category:{name}",
-                    f"{name[:1].upper()}{name[1:].replace('_', ' ')} {count(number)}",
-                    show,
-                )
+    with box("div", "search"):
+        icon("search")
+        field = box(
+            "input",
+            type="search",
+            placeholder="Search title, file or rule",
+            aria_label="Search tasks",
+            data_key="search",
+            value=shown["words"],
+        )
+        # with Enter, or when the field is left
+        field.on("change", searched, js_handler="(event) => emit(event.target.value)")
+
+
+def _draw_chips(view: View, data: Mapping[str, Any]) -> None:
+    counts, show = data["counts"], data["show"]
+    if counts["all"] == 0 and counts["review"] == 0:
+        return
+    with box("div", "chips", role="group", aria_label="Show"):
+        _chip(view, "all", f"All {count(counts['all'])}", show)
+        if counts["mine"] or show == "mine":
+            _chip(view, "mine", f"Mine {count(counts['mine'])}", show)
+        _chip(view, "nobody", f"No owner {count(counts['nobody'])}", show)
+        if counts["review"] or show == "review":
+            _chip(view, "review", f"To review {count(counts['review'])}", show)
+        for name, number in data["categories"].items():
+            words = f"{name[:1].upper()}{name[1:].replace('_', ' ')} {count(number)}"
+            _chip(view, f"category:{name}", words, show)
 
 
 def _chip(view: View, show: str, words: str, shown: str) -> None:
@@ -593,8 +594,13 @@ def _table_data(data: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _tools_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: data[name] for name in ("counts", "show", "categories", "words")}
+def _search_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    counts = data["counts"]
+    return {"is_offered": counts["all"] > 0 or counts["review"] > 0, "words": data["words"]}
+
+
+def _chips_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: data[name] for name in ("counts", "show", "categories")}
 
 
 PAGES = (
@@ -608,7 +614,8 @@ PAGES = (
         knows_who=True,
         parts=(
             Part(place="head", draw=_draw_head, shows=lambda data, _: _head_data(data)),
-            Part(place="main", draw=_draw_tools, shows=lambda data, _: _tools_data(data)),
+            Part(draw=_draw_search, shows=lambda data, _: _search_data(data), classes="part-search"),
+            Part(draw=_draw_chips, shows=lambda data, _: _chips_data(data), classes="part-chips"),
             Part(place="main", draw=_draw_table, shows=_table_data),
             Part(place="foot", draw=_draw_bulk, shows=lambda _, state: state["selected"]),
             Part(place="aside", draw=_draw_progress, shows=lambda data, _: data["statistics"]),

@@ -69,6 +69,7 @@ class Part:
     draw: Callable[[View, Any], None]
     shows: Callable[[Any, dict[str, Any]], object] = lambda data, _state: data
     place: Literal["head", "main", "aside", "foot"] = "main"
+    classes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,8 @@ __all__ = ["Loads", "View"]
 # Nothing is shown for a load that is quick; then the shape of what comes.
 _SHAPE_AFTER_SECONDS: Final = 0.3
 _TOAST_SECONDS: Final = 8.0
-# Loads by themselves take at most a tenth of a connection's time, however busy the marketplace is.
-_REST: Final = 9.0
+# Loads by themselves take at most a third of a connection's time, however busy the marketplace is.
+_REST: Final = 2.0
 
 _log = get_logger(__name__)
 
@@ -50,7 +50,7 @@ class Loads:
         return (page.path, *(f"{name}={value}" for name, value in sorted(query.items())))
 
     def rest(self, page: Page, query: dict[str, str]) -> float:
-        """For how many seconds the same is not loaded again by itself: nine times as long as it took."""
+        """For how many seconds the same is not loaded again by itself: twice as long as it took."""
         return max(0.0, self._rests_until.get(self._key(page, query), 0.0) - time.monotonic())
 
     async def get(self, house: House, page: Page, query: dict[str, str], *, fresh: bool) -> Any:  # noqa: ANN401 - a page's
@@ -112,12 +112,13 @@ class View:
         places["foot"] = box("div", "place place-foot")
         for part in self.page.parts:
             with places[part.place]:
-                self._containers.append((part, box("section", "part")))
+                self._containers.append((part, box("section", f"part {part.classes}")))
         self._floor = box("div")
 
     async def show(self) -> None:
         """Load and draw for the first time; what takes longer than a moment shows the shape of what comes."""
-        task = asyncio.ensure_future(self._load(fresh=False))
+        # not what was kept: it may be older than the watcher knows, and be replaced under the first click
+        task = asyncio.ensure_future(self._load(fresh=True))
         done, _ = await asyncio.wait({task}, timeout=_SHAPE_AFTER_SECONDS)
         if done:
             self._draw(task.result())
