@@ -29,8 +29,8 @@ BENCHES := $(sort $(wildcard bench/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run serve test test-all test-fast test-n8n faults fuzz bench lint format migration docs screenshots \
-	lock clean
+.PHONY: help install run serve test test-all test-fast test-n8n faults fuzz
+.PHONY: bench lint format migration docs screenshots lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

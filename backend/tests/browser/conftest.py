@@ -38,7 +38,7 @@ class Site:
     address: str
     conninfo: str
     states: dict[str, Any]
-    """By name: the cookies of who is signed in."""
+    """By name: the cookies of who has signed in."""
 
 
 def _free_port() -> int:
@@ -47,9 +47,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; as root it has no sandbox of its own."""
+    """Debian's Chromium; as root it has no sandbox of its own. Playwright runs an event loop in this thread, which the
+    tests of other files must not meet: so it ends with the file."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no chromium on this machine (Debian: apt install chromium)")
@@ -60,9 +61,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def site(
-    chromium: Browser, server: str, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+def site(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The demonstration after its first run, with three people who may sign in."""
     with marketplace.copy_of(server, marketplace.demonstration_template(server, template)) as conninfo:
         port = _free_port()
@@ -86,11 +85,7 @@ def site(
 
             until(answers, "the site is served")
             address = f"http://127.0.0.1:{port}"
-            yield Site(
-                address=address,
-                conninfo=conninfo,
-                states={name: _signed_in(chromium, address, name) for name in NAMES},
-            )
+            yield Site(address=address, conninfo=conninfo, states={})
         finally:
             serving.process.terminate()
             serving.ended()
@@ -113,9 +108,12 @@ def _signed_in(chromium: Browser, address: str, name: str) -> Any:  # noqa: ANN4
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browsers(chromium: Browser, site: Site) -> Iterator[dict[str, BrowserContext]]:
     """A browser of each person's own; they keep what they have loaded, which halves the time of the tests."""
+    for name in NAMES:
+        if name not in site.states:
+            site.states[name] = _signed_in(chromium, site.address, name)
     opened = {
         name: chromium.new_context(
             base_url=site.address,

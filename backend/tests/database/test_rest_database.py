@@ -413,7 +413,7 @@ class TestRepeating:
         twice("post_audit_apply_finish_run", **key)
         messages: Any = rest.call("post_audit_apply_claim_messages", owner="a test")
         message = {"message_id": messages[0]["message_id"], "owner": "a test"}
-        later = {"state": "pending", "detail": "503", "retry_at": "2025-11-09T10:00:00+05:30"}
+        later = {"state": "pending", "detail": "503", "retry_seconds": 0}
         twice("post_audit_apply_settle_message", **message, **later)
         assert rest.call("post_audit_apply_claim_messages", owner="a test")
         twice("post_audit_apply_settle_message", **message, state="delivered", detail="ok")

@@ -23,7 +23,6 @@ def head() -> None:
     """Name the style and the script of the pages; the script sets the theme before anything is painted."""
     ui.add_head_html(
         f'<script src="{ASSETS}/pages.js"></script>'
-        f'<link rel="preload" href="{ASSETS}/inter-latin.woff2" as="font" type="font/woff2" crossorigin>'
         f'<link rel="stylesheet" href="{ASSETS}/pages.css">'
         '<meta name="theme-color" content="#0a6a64">'
     )

@@ -208,6 +208,7 @@ def test_another_binding_is_counted_anew(database: Database, planted: psycopg.Co
         "CREATE TABLE public.theirs AS SELECT id, experiment_id, supplier_id, variant, sent_at"
         " FROM public.invites_ab_test WHERE supplier_id % 2 = 0"
     )
+    planted.execute("ALTER TABLE public.theirs ADD PRIMARY KEY (id)")
     database.call(
         "post_audit_apply_binding",
         role="invites",
