@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import select
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import sql
@@ -44,6 +47,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 4
 # Supabase ends a call after 8 s; every function of ours is built for 2.
 STATEMENT_TIMEOUT_MILLISECONDS: Final = 8_000
 LOCK_TIMEOUT_MILLISECONDS: Final = 4_000
+# A firewall that drops a connection in silence does so after minutes.
+_TRUSTED_SECONDS: Final = 10.0
 
 # Names of hosts and databases stand in the same text, so whole phrases are looked for.
 _NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
@@ -52,17 +57,23 @@ _NOT_ACCEPTED = re.compile(
     r"|authentication method|authentication failed"
 )
 
-_LIMITS = "SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true)"
+# A limit that a function declares for itself counts from within it, too late for the statement that called it; PostgREST
+# sets it before the call, and so do we.
+_LIMITS = """
+SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true),
+  pg_catalog.set_config('transaction_read_only', %s, true)
+"""
 
 _SIGNATURES = """
 SELECT p.proname, p.provolatile = 's',
   coalesce(array_agg(a.name ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}'),
-  coalesce(array_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}')
+  coalesce(array_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}'),
+  (SELECT split_part(c.setting, '=', 2) FROM unnest(p.proconfig) AS c (setting) WHERE c.setting LIKE 'statement\\_timeout=%')
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 LEFT JOIN LATERAL unnest(p.proargnames, p.proargtypes::oid[]) WITH ORDINALITY AS a (name, type, position) ON true
 WHERE n.nspname = 'public' AND p.proname LIKE 'post\\_audit\\_%'
-GROUP BY p.oid, p.proname, p.provolatile
+GROUP BY p.oid, p.proname, p.provolatile, p.proconfig
 """
 
 
@@ -125,6 +136,36 @@ def connect(conninfo: str, *, autocommit: bool = True) -> psycopg.Connection:
         ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """One SQL function: its parameters' types, its own limit of time, and the statements that were built for it."""
+
+    reads_only: bool
+    types: dict[str, str]
+    timeout: str
+    statements: dict[tuple[str, ...], bytes] = field(default_factory=dict)
+
+
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that knows when it was used last."""
+
+    used_at = float("-inf")
+
+
+def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Find a connection that the server has closed. Asking it each time took a fifth of a short call.
+
+    One that was closed has its end waiting to be read; whatever waits there, the server is asked then.
+    """
+    if (
+        isinstance(connection, _Connection)
+        and time.monotonic() - connection.used_at < _TRUSTED_SECONDS
+        and not select.select([connection], [], [], 0)[0]
+    ):
+        return
+    ConnectionPool.check_connection(connection)
+
+
 class PsycopgDatabase:
     """Calls the migration's functions over a pool of connections; safe to use from several threads."""
 
@@ -139,7 +180,8 @@ class PsycopgDatabase:
             open=False,
             timeout=CONNECT_TIMEOUT_SECONDS,
             # a connection that the server has closed is replaced before it is handed out
-            check=ConnectionPool.check_connection,
+            check=_check,
+            connection_class=_Connection,
             kwargs={
                 "autocommit": True,
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
@@ -147,7 +189,7 @@ class PsycopgDatabase:
                 "application_name": "post-audit",
             },
         )
-        self._signatures: dict[str, tuple[bool, dict[str, str]]] | None = None
+        self._functions: dict[str, _Function] | None = None
 
     def describe(self) -> str:
         """Say where this database is, without its secrets."""
@@ -159,36 +201,34 @@ class PsycopgDatabase:
 
     def call(self, function: str, **arguments: object) -> JSON:
         """Run one SQL function in one transaction of its own. See `ports.Database`."""
-        reads_only, types = self._signature(function)
-        unknown = arguments.keys() - types.keys()
-        if unknown:
-            raise InvalidArgument(f"{function} takes no argument named {', '.join(sorted(unknown))}.")
-        statement = sql.SQL("SELECT public.{}({})::text").format(
-            sql.Identifier(function),
-            sql.SQL(", ").join(
-                sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name]))
-                for name in arguments
-            ),
-        )
-        values = [_as_text(types[name], value) for name, value in arguments.items()]
+        known = self._function(function)
+        names = tuple(arguments)
+        if names not in known.statements:
+            known.statements[names] = _statement(function, names, known.types)
+        statement = known.statements[names]
+        values = [_as_text(known.types[name], value) for name, value in arguments.items()]
         try:
-            return self._run(statement, values, reads_only=reads_only)
+            return self._run(statement, values, known)
         except ConnectionLost:
-            if not reads_only:
+            if not known.reads_only:
                 raise
             # Reading again is safe, and the pool has thrown the broken connection away.
-            return self._run(statement, values, reads_only=True)
+            return self._run(statement, values, known)
 
-    def _run(self, statement: sql.Composed, values: list[str | None], *, reads_only: bool) -> JSON:
-        with self._connection() as connection, connection.transaction():
-            if reads_only:
-                connection.execute("SET TRANSACTION READ ONLY")
-            connection.execute(_LIMITS, (str(STATEMENT_TIMEOUT_MILLISECONDS), str(LOCK_TIMEOUT_MILLISECONDS)))
-            row = connection.execute(statement, values).fetchone()
+    def _run(self, statement: bytes, values: list[str | None], function: _Function) -> JSON:
+        limits = (function.timeout, str(LOCK_TIMEOUT_MILLISECONDS), "on" if function.reads_only else "off")
+        with self._connection() as connection:
+            # Both go out at once and are one transaction, which ends with the pipeline: one way to the server and
+            # back instead of four, and poolers in transaction mode see the same.
+            with connection.pipeline():
+                connection.execute(_LIMITS, limits)
+                answered = connection.execute(statement, values)
+            row = answered.fetchone()
+            connection.used_at = time.monotonic()
         return None if row is None or row[0] is None else decode(row[0])
 
     @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection]:
+    def _connection(self) -> Iterator[_Connection]:
         try:
             if self._pool.closed:
                 # The pool retries quietly and cannot say why it fails; one plain connection can.
@@ -205,24 +245,46 @@ class PsycopgDatabase:
         except psycopg.Error as error:
             raise translate(error) from error
 
-    def _signature(self, function: str) -> tuple[bool, dict[str, str]]:
-        if self._signatures is None or function not in self._signatures:
+    def _function(self, function: str) -> _Function:
+        if self._functions is None or function not in self._functions:
             with self._connection() as connection:
                 rows = connection.execute(_SIGNATURES).fetchall()
-            self._signatures = {
-                name: (stable, dict(zip(names, types, strict=True))) for name, stable, names, types in rows
+            self._functions = {
+                name: _Function(
+                    stable,
+                    dict(zip(names, types, strict=True)),
+                    timeout or str(STATEMENT_TIMEOUT_MILLISECONDS),
+                )
+                for name, stable, names, types, timeout in rows
             }
-            if "post_audit_read_status" not in self._signatures:
+            if "post_audit_read_status" not in self._functions:
                 raise NotMigrated(
                     f"The database {self._place} does not have the protocol's tables and functions.",
                     cure="Apply the migration: post-audit migrate.",
                 )
-        if function not in self._signatures:
+        if function not in self._functions:
             raise FunctionMissing(
                 f"The database has no function {function}.",
                 cure="Apply the migration again: post-audit migrate.",
             )
-        return self._signatures[function]
+        return self._functions[function]
+
+
+def _statement(function: str, names: tuple[str, ...], types: dict[str, str]) -> bytes:
+    """Build the call of a function. Raises `InvalidArgument` for a name that is none of its parameters."""
+    unknown = set(names) - types.keys()
+    if unknown:
+        raise InvalidArgument(f"{function} takes no argument named {', '.join(sorted(unknown))}.")
+    return (
+        sql.SQL("SELECT public.{}({})::text")
+        .format(
+            sql.Identifier(function),
+            sql.SQL(", ").join(
+                sql.SQL("{} => %s::{}").format(sql.Identifier(name), sql.SQL(types[name])) for name in names
+            ),
+        )
+        .as_bytes(None)
+    )
 
 
 def _as_text(type_name: str, value: object) -> str | None:
