@@ -383,14 +383,14 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" =
 SET enable_bitmapscan = off SET enable_seqscan = off SET enable_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  moment CONSTANT timestamptz := post_audit.clock();
+  moment CONSTANT timestamptz := (SELECT coalesce(m.as_of, clock_timestamp()) FROM post_audit.marketplace AS m);
   -- as a value: a condition with a clock in it cannot be looked up in the index of leases
   called_at CONSTANT timestamptz := clock_timestamp();
-  of_priorities CONSTANT text[] := post_audit.texts(filters -> 'priority');
-  of_categories CONSTANT text[] := post_audit.texts(filters -> 'category');
+  of_priorities CONSTANT text[] := CASE WHEN filters ? 'priority' THEN post_audit.texts(filters -> 'priority') END;
+  of_categories CONSTANT text[] := CASE WHEN filters ? 'category' THEN post_audit.texts(filters -> 'category') END;
   of_source CONSTANT text := filters ->> 'source';
   of_owner CONSTANT text := filters ->> 'owner';
-  of_dispositions CONSTANT text[] := post_audit.texts(filters -> 'disposition');
+  of_dispositions CONSTANT text[] := CASE WHEN filters ? 'disposition' THEN post_audit.texts(filters -> 'disposition') END;
   is_late CONSTANT boolean := (filters ->> 'late')::boolean;
   per_day CONSTANT double precision := (scoring ->> 'age_points_per_day')::double precision;
   most_for_age CONSTANT double precision := (scoring ->> 'age_points_most')::double precision;
@@ -415,56 +415,55 @@ BEGIN
   WHILE taken < "limit" LOOP
     -- the best of each kind, the best kind first; where others hold all of a kind, the next one
     FOR kind IN
-      WITH RECURSIVE kinds AS (
-        (SELECT t.priority, t.category FROM post_audit.tasks AS t WHERE t.status = 'pending' ORDER BY t.priority, t.category LIMIT 1)
-        UNION ALL
-        SELECT n.priority, n.category FROM kinds AS k
-        CROSS JOIN LATERAL (
-          SELECT t.priority, t.category FROM post_audit.tasks AS t
-          WHERE t.status = 'pending' AND (t.priority, t.category) > (k.priority, k.category)
-          ORDER BY t.priority, t.category LIMIT 1
-        ) AS n
-      )
-      SELECT w.priority, w.category, w.seen_before, w.seen_from
-      FROM (
-        SELECT k.priority, k.category,
-          CASE WHEN is_late THEN moment - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
-            ELSE 'infinity' END AS seen_before,
-          CASE WHEN NOT is_late THEN moment - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
-            ELSE '-infinity' END AS seen_from,
-          (scoring -> 'points' ->> k.priority)::double precision
-            * coalesce((scoring -> 'impact' ->> k.category)::double precision, 1) AS base,
-          (scoring -> 'days_to_fix' ->> k.priority)::double precision AS days
-        FROM kinds AS k
-        WHERE (of_priorities IS NULL OR k.priority = ANY (of_priorities))
-          AND (of_categories IS NULL OR k.category = ANY (of_categories))
-      ) AS w
-      CROSS JOIN LATERAL (
-        SELECT t.first_seen_at FROM post_audit.tasks AS t
-        WHERE t.status = 'pending' AND t.priority = w.priority AND t.category = w.category
-          AND t.first_seen_at < w.seen_before AND t.first_seen_at >= w.seen_from
-          AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
+      WITH RECURSIVE heads AS (
+        (SELECT t.priority, t.category, t.first_seen_at FROM post_audit.tasks AS t
+        WHERE t.status = 'pending' AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
           AND (of_dispositions IS NULL OR coalesce(t.disposition, 'none') = ANY (of_dispositions))
           AND (of_source IS NULL OR t.source = of_source)
           AND (of_owner IS NULL OR coalesce(t.owner, '') = of_owner)
-        ORDER BY t.first_seen_at, t.id LIMIT 1
-      ) AS h
+          AND (is_late IS NULL
+            OR is_late = (t.first_seen_at < moment - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)))
+        ORDER BY t.priority, t.category, t.first_seen_at, t.id LIMIT 1)
+        UNION ALL
+        SELECT n.priority, n.category, n.first_seen_at FROM heads AS k
+        CROSS JOIN LATERAL (
+          SELECT t.priority, t.category, t.first_seen_at FROM post_audit.tasks AS t
+          WHERE t.status = 'pending' AND (t.priority, t.category) > (k.priority, k.category)
+            AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
+            AND (of_dispositions IS NULL OR coalesce(t.disposition, 'none') = ANY (of_dispositions))
+            AND (of_source IS NULL OR t.source = of_source)
+            AND (of_owner IS NULL OR coalesce(t.owner, '') = of_owner)
+            AND (is_late IS NULL
+              OR is_late = (t.first_seen_at < moment - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)))
+          ORDER BY t.priority, t.category, t.first_seen_at, t.id LIMIT 1
+        ) AS n
+      )
+      SELECT h.priority, h.category
+      FROM heads AS h
+      CROSS JOIN LATERAL (
+        SELECT (scoring -> 'points' ->> h.priority)::double precision
+            * coalesce((scoring -> 'impact' ->> h.category)::double precision, 1) AS base,
+          (scoring -> 'days_to_fix' ->> h.priority)::double precision AS days
+      ) AS w
       CROSS JOIN LATERAL (SELECT greatest(extract(epoch FROM moment - h.first_seen_at)::double precision / 86400, 0) AS days) AS a
+      WHERE (of_priorities IS NULL OR h.priority = ANY (of_priorities))
+        AND (of_categories IS NULL OR h.category = ANY (of_categories))
       -- the score, as in queue_candidates
       ORDER BY w.base + least(a.days * per_day, most_for_age)
           + CASE WHEN a.days <= w.days / 2 THEN 0
               WHEN a.days <= w.days THEN due_points * (a.days * 2 / w.days - 1)
               ELSE due_points + least((a.days - w.days) * per_late_day, most_for_lateness) END DESC,
-        h.first_seen_at, w.priority, w.category
+        h.first_seen_at, h.priority, h.category
     LOOP
       WITH picked AS MATERIALIZED (
         SELECT t.id, t.first_seen_at FROM post_audit.tasks AS t
         WHERE t.status = 'pending' AND t.priority = kind.priority AND t.category = kind.category
-          AND t.first_seen_at < kind.seen_before AND t.first_seen_at >= kind.seen_from
           AND (t.disposition IS NULL OR t.disposition NOT IN ('review', 'blocked'))
           AND (of_dispositions IS NULL OR coalesce(t.disposition, 'none') = ANY (of_dispositions))
           AND (of_source IS NULL OR t.source = of_source)
           AND (of_owner IS NULL OR coalesce(t.owner, '') = of_owner)
+          AND (is_late IS NULL
+            OR is_late = (t.first_seen_at < moment - make_interval(days => (scoring -> 'days_to_fix' ->> kind.priority)::integer)))
         ORDER BY t.first_seen_at, t.id LIMIT "limit" - taken FOR UPDATE SKIP LOCKED
       ), changed AS (
         -- of one kind and one age is of one score; for a younger one the kinds are compared again
