@@ -1310,7 +1310,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_decision(
   run_id bigint, token bigint, step text, decision jsonb, duration_ms integer DEFAULT 0, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   run post_audit.runs := post_audit.require_run(run_id, token);
   stored post_audit.decisions;
@@ -1378,7 +1378,7 @@ $$;
 
 -- Go on with a decision whose changes are too many for one call. The caller repeats until nothing remains.
 CREATE FUNCTION public.post_audit_apply_batch(decision_id bigint, batch integer DEFAULT 500) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   -- before the answer, which is STABLE and sees only what stood when its statement began
   remaining integer := post_audit.carry_out(decision_id, batch);
@@ -1445,7 +1445,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_approval(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   remaining integer;
@@ -1494,7 +1494,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_undo(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, hold_days integer DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   later record;
@@ -6260,7 +6260,7 @@ CREATE FUNCTION public.post_audit_apply_import(
   confirm boolean DEFAULT false, total integer DEFAULT NULL, "position" integer DEFAULT 0, reported integer DEFAULT NULL,
   needs_review jsonb DEFAULT '[]', errors jsonb DEFAULT '[]'
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   stored jsonb := public.post_audit_apply_audit(
     content_hash, source, target, name, format, complete, coalesce(total, jsonb_array_length(findings)), findings, "position",

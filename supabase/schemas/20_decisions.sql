@@ -191,7 +191,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_decision(
   run_id bigint, token bigint, step text, decision jsonb, duration_ms integer DEFAULT 0, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   run post_audit.runs := post_audit.require_run(run_id, token);
   stored post_audit.decisions;
@@ -259,7 +259,7 @@ $$;
 
 -- Go on with a decision whose changes are too many for one call. The caller repeats until nothing remains.
 CREATE FUNCTION public.post_audit_apply_batch(decision_id bigint, batch integer DEFAULT 500) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   -- before the answer, which is STABLE and sees only what stood when its statement began
   remaining integer := post_audit.carry_out(decision_id, batch);
@@ -326,7 +326,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_approval(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   remaining integer;
@@ -375,7 +375,7 @@ $$;
 CREATE FUNCTION public.post_audit_apply_undo(
   decision_id bigint, actor text, subjects jsonb DEFAULT NULL, hold_days integer DEFAULT NULL, batch integer DEFAULT 500
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   decision post_audit.decisions := post_audit.require_decision(decision_id);
   later record;

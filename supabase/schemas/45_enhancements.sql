@@ -580,7 +580,7 @@ CREATE FUNCTION public.post_audit_apply_import(
   confirm boolean DEFAULT false, total integer DEFAULT NULL, "position" integer DEFAULT 0, reported integer DEFAULT NULL,
   needs_review jsonb DEFAULT '[]', errors jsonb DEFAULT '[]'
 ) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' SET statement_timeout = '25s' AS $$
 DECLARE
   stored jsonb := public.post_audit_apply_audit(
     content_hash, source, target, name, format, complete, coalesce(total, jsonb_array_length(findings)), findings, "position",

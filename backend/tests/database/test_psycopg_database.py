@@ -16,6 +16,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
+from app.post_audit.db.rest_database import LONG_CALLS
 from app.post_audit.errors import (
     BindingNeeded,
     ConnectionLost,
@@ -430,3 +431,22 @@ class TestLostConnections:
         for thread in threads:
             thread.join()
         assert sorted(answers) == list(range(20))
+
+
+def test_a_limit_that_a_function_declares_holds_for_the_call(
+    database: PsycopgDatabase, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "CREATE FUNCTION public.post_audit_apply_slow() RETURNS jsonb LANGUAGE sql VOLATILE"
+        " SET statement_timeout = '50ms' AS 'SELECT to_jsonb(pg_sleep(30)::text)'"
+    )
+    with pytest.raises(TookTooLong):
+        database.call("post_audit_apply_slow")
+
+
+def test_what_may_take_longer_is_told_to_both_transports(connection: psycopg.Connection) -> None:
+    found = connection.execute(
+        "SELECT p.proname FROM pg_proc AS p CROSS JOIN unnest(p.proconfig) AS c (setting)"
+        " WHERE p.proname LIKE 'post\\_audit\\_%' AND c.setting = 'statement_timeout=25s'"
+    ).fetchall()
+    assert {name for (name,) in found} == LONG_CALLS

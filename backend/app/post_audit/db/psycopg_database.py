@@ -44,7 +44,8 @@ __all__ = [
 
 # A wrong address is to be known within 5 s.
 CONNECT_TIMEOUT_SECONDS: Final = 4
-# Supabase ends a call after 8 s; every function of ours is built for 2.
+# Supabase ends a call after 8 s; every function of ours is built for 2. The few that may import a whole audit declare
+# a limit of their own (`SET statement_timeout`).
 STATEMENT_TIMEOUT_MILLISECONDS: Final = 8_000
 LOCK_TIMEOUT_MILLISECONDS: Final = 4_000
 # A firewall that drops a connection in silence does so after minutes.
@@ -68,7 +69,8 @@ _SIGNATURES = """
 SELECT p.proname, p.provolatile = 's',
   coalesce(array_agg(a.name ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}'),
   coalesce(array_agg(pg_catalog.format_type(a.type, NULL) ORDER BY a.position) FILTER (WHERE a.name IS NOT NULL), '{}'),
-  (SELECT split_part(c.setting, '=', 2) FROM unnest(p.proconfig) AS c (setting) WHERE c.setting LIKE 'statement\\_timeout=%')
+  (SELECT split_part(c.setting, '=', 2) FROM unnest(p.proconfig) AS c (setting)
+    WHERE c.setting LIKE 'statement\\_timeout=%')
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 LEFT JOIN LATERAL unnest(p.proargnames, p.proargtypes::oid[]) WITH ORDINALITY AS a (name, type, position) ON true

@@ -104,7 +104,7 @@ class EnhancementsPolicy:
 
     maximum_findings: int = 120_000
     """Different findings of one report. They are sent in parts and imported by one transaction: 100,000 new ones take
-    2.0 s of it, 100,000 that all change 3.9 s (two busy cores); every call ends after 8 s."""
+    2.0 s of it, 100,000 that all change 3.9 s (two busy cores); an import ends after 25 s."""
 
     maximum_reported: int = 150_000
     """Findings of one report, repeated ones counted. They are held in memory, about 1 kB each."""
