@@ -59,8 +59,7 @@ _NOT_ACCEPTED = re.compile(
 )
 
 # A limit that a function declares for itself counts from within it, too late for the statement that called it:
-# PostgREST
-# sets it before the call, and so do we.
+# PostgREST sets it before the call, and so do we.
 _LIMITS = """
 SELECT pg_catalog.set_config('statement_timeout', %s, true), pg_catalog.set_config('lock_timeout', %s, true),
   pg_catalog.set_config('transaction_read_only', %s, true)

@@ -48,7 +48,8 @@ LONG_CALLS: Final = frozenset(
         "post_audit_apply_undo",
     }
 )
-_LONGER_SECONDS: Final = 17.0
+# 27 s instead of 10
+_TIMES_LONGER: Final = 2.7
 # No repetition begins later than this after the call began. A lease lasts 30 s, and its heartbeat has 20 of them.
 _PATIENCE_SECONDS: Final = 8.0
 _TRIES: Final = 4
@@ -234,7 +235,7 @@ class RestDatabase:
 
         The library's limit is for each piece of an answer, and one that trickles meets it never; ours is for the whole.
         """
-        seconds = self._answer_seconds + (_LONGER_SECONDS if function in LONG_CALLS else 0.0)
+        seconds = self._answer_seconds * (_TIMES_LONGER if function in LONG_CALLS else 1.0)
         deadline = time.monotonic() + seconds
         content = bytearray()
         limit = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
