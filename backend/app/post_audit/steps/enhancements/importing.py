@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypedDict
@@ -17,6 +18,7 @@ from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import parse_facts
 from app.post_audit.steps.enhancements.finding import Finding, merge
+from app.post_audit.steps.enhancements.held import FindingStore
 from app.post_audit.steps.enhancements.json_events import walk
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.readers import reader_for
@@ -95,8 +97,8 @@ class ParsedAudit:
     source: str
     target: str
     is_complete: bool
-    findings: tuple[Finding, ...]
-    different: tuple[Finding, ...]
+    findings: Sequence[Finding]
+    different: Sequence[Finding]
     needs_review: tuple[Finding, ...]
     errors: tuple[Note, ...]
     mapping: dict[str, str]
@@ -182,25 +184,26 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
                 pass
     reader = reader_for(head)
     notes = Notes(head=head, policy=policy, source=reader.name.replace("_", " "))
-    findings: list[Finding] = []
-    fingerprints: set[str] = set()
-    for finding in reader.read(report.stream(), notes):
-        findings.append(finding)
-        fingerprints.add(finding.fingerprint)
-        if len(findings) == _SAMPLE:
-            _check_sample(report, len(fingerprints), policy)
-        if len(fingerprints) > policy.maximum_findings or len(findings) > policy.maximum_reported:
+    store = FindingStore()
+    for number, finding in enumerate(reader.read(report.stream(), notes), start=1):
+        store.add(finding)
+        if number == _SAMPLE:
+            _check_sample(report, store.count_different(), policy)
+        if number > policy.maximum_reported or (
+            number > policy.maximum_findings and store.count_different() > policy.maximum_findings
+        ):
             raise InputError(
                 f"{report.name} has more than {policy.maximum_findings} different findings, or "
                 f"{policy.maximum_reported} in all.",
                 cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
             )
-    if not findings and notes.errors:
+    if not len(store) and notes.errors:
         first = notes.errors[0]
         raise InputError(
             f"{report.name} holds no finding that can be read; at {first.place}: {first.message}.",
             cure="Make the report again and import all of it.",
         )
+    findings, different = store.all_and_different()
     return ParsedAudit(
         name=Path(report.name).name,
         content_hash=report.sha256,
@@ -208,8 +211,8 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
         source=notes.source,
         target=notes.target,
         is_complete=notes.is_complete and not notes.needs_review,
-        findings=tuple(findings),
-        different=tuple(merge(findings)),
+        findings=findings,
+        different=different,
         needs_review=tuple(notes.needs_review),
         errors=tuple(notes.errors),
         mapping=notes.mapping,
