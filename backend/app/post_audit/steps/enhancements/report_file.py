@@ -253,15 +253,31 @@ class _JsonScan:
         is_inside = bool(inside[-1]) if marks.size else self._is_inside
         if is_seen is _IS_EDGE:
             after = len(whole) if is_inside else int(ends[-1]) + 1 if ends.size else 0
-            if len(whole) - after > LONGEST_NUMBER or self._too_long_ones(ends, are_strings).any():
+            are_long = self._are_too_long(ends, are_strings)
+            if (are_long & are_strings).any():
+                return False
+            is_long = bool(are_long.any()) or len(whole) - after > LONGEST_NUMBER
+            if is_long and not self._has_marks_throughout(whole):
                 return False
         self._follow_depth(marks, _STEPS[roles] * outside)
-        self._measure(ends, are_strings)
+        if is_seen is _IS_MARK:
+            self._check_lengths(ends, are_strings)
+        if ends.size:
+            self._last_mark = self._position + int(ends[-1])
         if is_seen is _IS_EDGE and after < len(whole):
             # a number may go on in the next chunk: it begins behind the last mark of any kind
-            self._last_mark = max(self._last_mark, self._position + after + len(whole[after:].rstrip(_NO_MARK)) - 1)
+            last = after + len(whole[after:].rstrip(_NO_MARK)) - 1
+            self._last_mark = max(self._last_mark, self._position + last)
         self._is_inside = is_inside
         return True
+
+    def _has_marks_throughout(self, whole: bytes) -> bool:
+        """Whether no number can be too long, as each half of the longest one would hold a mark."""
+        before = self._position - self._last_mark + len(whole) - len(whole.lstrip(_NO_MARK))
+        half = LONGEST_NUMBER // 2
+        are_marks = np.frombuffer(whole.translate(_IS_MARK), dtype=bool)
+        halves = are_marks[: len(whole) // half * half].reshape(-1, half)
+        return before <= LONGEST_NUMBER and bool(halves.any(axis=1).all())
 
     def _follow_depth(self, marks: np.ndarray, steps: np.ndarray) -> None:
         depths = self._depth + np.cumsum(steps, dtype=np.int32)
@@ -287,22 +303,19 @@ class _JsonScan:
             )
         self._depth = int(depths[-1])
 
-    def _measure(self, ends: np.ndarray, are_strings: np.ndarray) -> None:
+    def _check_lengths(self, ends: np.ndarray, are_strings: np.ndarray) -> None:
         """Measure what lies before each end: strings end with a closing quote, the rest are numbers and words."""
-        if not ends.size:
-            return
-        are_too_long = self._too_long_ones(ends, are_strings)
-        if are_too_long.any():
-            first = int(np.argmax(are_too_long))
+        are_long = self._are_too_long(ends, are_strings)
+        if are_long.any():
+            first = int(np.argmax(are_long))
             place = self._position + int(ends[first])
             raise self._too_long(place, "A string" if are_strings[first] else "A number or word")
-        self._last_mark = self._position + int(ends[-1])
 
-    def _too_long_ones(self, ends: np.ndarray, are_strings: np.ndarray) -> np.ndarray:
+    def _are_too_long(self, ends: np.ndarray, are_strings: np.ndarray) -> np.ndarray:
         """Tell which are longer than they may be."""
         lengths = np.diff(ends, prepend=self._last_mark - self._position)
         if not ends.size or lengths.max() <= LONGEST_NUMBER:
-            return np.zeros(1, dtype=bool)
+            return np.zeros(ends.size, dtype=bool)
         return lengths > np.where(are_strings, self._policy.maximum_text_bytes, LONGEST_NUMBER)
 
     def _too_long(self, place: int, what: str) -> InputError:
