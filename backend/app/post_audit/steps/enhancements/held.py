@@ -74,7 +74,9 @@ class FindingStore:
             text = self._values[text]
         if isinstance(traits, int):
             traits = self._values[traits]
-        severity, priority, status, disposition, category, component, rule, occurrences, hours, is_longer = traits
+        severity, priority, status, disposition, category, component, rule, occurrences, hours, is_longer = (
+            traits
+        )
         return Finding(
             title=title,
             description=title + text if is_longer else text,

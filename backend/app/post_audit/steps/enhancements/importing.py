@@ -7,7 +7,7 @@ over to the database, where the next run of the step takes it up; `import_audit`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain, islice
 from operator import attrgetter
@@ -260,10 +260,11 @@ def store_audit(  # noqa: PLR0913 - two may replace what the report says, one wa
     of each.
     """
     arguments = _arguments(audit, source, target)
-    (first, part), *rest = _parts(audit, policy or EnhancementsPolicy())
+    parts = _parts(audit, policy or EnhancementsPolicy())
+    first, part = next(parts)
     show(0, arguments["total"])
     stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=first))
-    for position, following in () if stored.is_known else rest:
+    for position, following in () if stored.is_known else parts:
         show(position, arguments["total"])
         stored = _stored(
             database.call("post_audit_apply_audit", **arguments, findings=following, position=position)
@@ -288,11 +289,16 @@ def import_audit(  # noqa: PLR0913 - two may replace what the report says, three
     arguments = _arguments(audit, source, target)
     if dry_run:
         return _preview(database, audit, arguments, policy or EnhancementsPolicy())
-    *before, (position, last) = _parts(audit, policy or EnhancementsPolicy())
-    for start, part in before:
-        stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=start))
-        if stored.is_known:
+    limits = policy or EnhancementsPolicy()
+    position = 0
+    last: list[JSON] = []
+    is_known = False
+    for position, last in _parts(audit, limits):
+        if position + limits.findings_per_call >= arguments["total"]:
             break
+        if not is_known:
+            answer = database.call("post_audit_apply_audit", **arguments, findings=last, position=position)
+            is_known = _stored(answer).is_known
     answer = database.call(
         "post_audit_apply_import", **arguments, findings=last, position=position, confirm=confirm
     )
@@ -335,12 +341,16 @@ def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> _A
     }
 
 
-def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, list[JSON]]]:
-    """Split the findings into calls; at least one, so that an audit without findings is told of too."""
+def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> Iterator[tuple[int, list[JSON]]]:
+    """Split the findings into calls; at least one, so that an audit without findings is told of too.
+
+    Each part is made when it is asked for: as rows, 100,000 findings take 150 MB.
+    """
+    unclear = audit.unclear
+    found = chain(audit.different, unclear)
     size = policy.findings_per_call
-    found = (*audit.different, *audit.unclear)
-    starts = range(0, max(1, len(found)), size)
-    return [(start, [_row(finding) for finding in found[start : start + size]]) for start in starts]
+    for start in range(0, max(1, len(audit.different) + len(unclear)), size):
+        yield start, [_row(finding) for finding in islice(found, size)]
 
 
 def _row(finding: Finding) -> JSON:

@@ -251,8 +251,8 @@ class _JsonScan:
         ends = marks[is_end]
         are_strings = (quotes & outside)[is_end]
         is_inside = bool(inside[-1]) if marks.size else self._is_inside
+        after = len(whole) if is_inside else int(ends[-1]) + 1 if ends.size else 0
         if is_seen is _IS_EDGE:
-            after = len(whole) if is_inside else int(ends[-1]) + 1 if ends.size else 0
             are_long = self._are_too_long(ends, are_strings)
             if (are_long & are_strings).any():
                 return False

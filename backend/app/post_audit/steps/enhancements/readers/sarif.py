@@ -375,9 +375,7 @@ def _category(message: str, result: dict[str, Any], known: _Known, run: _Run) ->
     """Guess a category; a result with a CWE or a security score is at least about security."""
     guessed = known.category or category_of(message, run.tool)
     properties = result.get("properties")
-    is_secure = known.is_secure or (
-        bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None
-    )
+    is_secure = known.is_secure or (bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None)
     return "security" if is_secure and guessed not in {"secrets", "dependencies"} else guessed
 
 
