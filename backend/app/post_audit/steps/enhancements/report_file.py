@@ -256,7 +256,8 @@ class _JsonScan:
             are_long = self._are_too_long(ends, are_strings)
             if (are_long & are_strings).any():
                 return False
-            is_long = bool(are_long.any()) or len(whole) - after > LONGEST_NUMBER
+            edge = int(ends[-1]) if ends.size else self._last_mark - self._position
+            is_long = bool(are_long.any()) or (not is_inside and len(whole) - edge > LONGEST_NUMBER)
             if is_long and not self._has_marks_throughout(whole):
                 return False
         self._follow_depth(marks, _STEPS[roles] * outside)
@@ -266,8 +267,9 @@ class _JsonScan:
             self._last_mark = self._position + int(ends[-1])
         if is_seen is _IS_EDGE and after < len(whole):
             # a number may go on in the next chunk: it begins behind the last mark of any kind
-            last = after + len(whole[after:].rstrip(_NO_MARK)) - 1
-            self._last_mark = max(self._last_mark, self._position + last)
+            with_mark = whole[after:].rstrip(_NO_MARK)
+            if with_mark:
+                self._last_mark = self._position + after + len(with_mark) - 1
         self._is_inside = is_inside
         return True
 
