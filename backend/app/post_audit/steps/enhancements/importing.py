@@ -7,8 +7,9 @@ over to the database, where the next run of the step takes it up; `import_audit`
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain, islice
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, Final, TypedDict
@@ -17,6 +18,7 @@ from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import parse_facts
 from app.post_audit.steps.enhancements.finding import Finding, merge
+from app.post_audit.steps.enhancements.held import FindingStore
 from app.post_audit.steps.enhancements.json_events import walk
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.readers import reader_for
@@ -95,8 +97,8 @@ class ParsedAudit:
     source: str
     target: str
     is_complete: bool
-    findings: tuple[Finding, ...]
-    different: tuple[Finding, ...]
+    findings: Sequence[Finding]
+    different: Sequence[Finding]
     needs_review: tuple[Finding, ...]
     errors: tuple[Note, ...]
     mapping: dict[str, str]
@@ -182,25 +184,26 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
                 pass
     reader = reader_for(head)
     notes = Notes(head=head, policy=policy, source=reader.name.replace("_", " "))
-    findings: list[Finding] = []
-    fingerprints: set[str] = set()
-    for finding in reader.read(report.stream(), notes):
-        findings.append(finding)
-        fingerprints.add(finding.fingerprint)
-        if len(findings) == _SAMPLE:
-            _check_sample(report, len(fingerprints), policy)
-        if len(fingerprints) > policy.maximum_findings or len(findings) > policy.maximum_reported:
+    store = FindingStore()
+    for number, finding in enumerate(reader.read(report.stream(), notes), start=1):
+        store.add(finding)
+        if number == _SAMPLE:
+            _check_sample(report, store.count_different(), policy)
+        if number > policy.maximum_reported or (
+            number > policy.maximum_findings and store.count_different() > policy.maximum_findings
+        ):
             raise InputError(
                 f"{report.name} has more than {policy.maximum_findings} different findings, or "
                 f"{policy.maximum_reported} in all.",
                 cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
             )
-    if not findings and notes.errors:
+    if not len(store) and notes.errors:
         first = notes.errors[0]
         raise InputError(
             f"{report.name} holds no finding that can be read; at {first.place}: {first.message}.",
             cure="Make the report again and import all of it.",
         )
+    findings, different = store.all_and_different()
     return ParsedAudit(
         name=Path(report.name).name,
         content_hash=report.sha256,
@@ -208,8 +211,8 @@ def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
         source=notes.source,
         target=notes.target,
         is_complete=notes.is_complete and not notes.needs_review,
-        findings=tuple(findings),
-        different=tuple(merge(findings)),
+        findings=findings,
+        different=different,
         needs_review=tuple(notes.needs_review),
         errors=tuple(notes.errors),
         mapping=notes.mapping,
@@ -257,10 +260,11 @@ def store_audit(  # noqa: PLR0913 - two may replace what the report says, one wa
     of each.
     """
     arguments = _arguments(audit, source, target)
-    (first, part), *rest = _parts(audit, policy or EnhancementsPolicy())
+    parts = _parts(audit, policy or EnhancementsPolicy())
+    first, part = next(parts)
     show(0, arguments["total"])
     stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=first))
-    for position, following in () if stored.is_known else rest:
+    for position, following in () if stored.is_known else parts:
         show(position, arguments["total"])
         stored = _stored(
             database.call("post_audit_apply_audit", **arguments, findings=following, position=position)
@@ -285,11 +289,16 @@ def import_audit(  # noqa: PLR0913 - two may replace what the report says, three
     arguments = _arguments(audit, source, target)
     if dry_run:
         return _preview(database, audit, arguments, policy or EnhancementsPolicy())
-    *before, (position, last) = _parts(audit, policy or EnhancementsPolicy())
-    for start, part in before:
-        stored = _stored(database.call("post_audit_apply_audit", **arguments, findings=part, position=start))
-        if stored.is_known:
+    limits = policy or EnhancementsPolicy()
+    position = 0
+    last: list[JSON] = []
+    is_known = False
+    for position, last in _parts(audit, limits):
+        if position + limits.findings_per_call >= arguments["total"]:
             break
+        if not is_known:
+            answer = database.call("post_audit_apply_audit", **arguments, findings=last, position=position)
+            is_known = _stored(answer).is_known
     answer = database.call(
         "post_audit_apply_import", **arguments, findings=last, position=position, confirm=confirm
     )
@@ -332,12 +341,16 @@ def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> _A
     }
 
 
-def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> list[tuple[int, list[JSON]]]:
-    """Split the findings into calls; at least one, so that an audit without findings is told of too."""
+def _parts(audit: ParsedAudit, policy: EnhancementsPolicy) -> Iterator[tuple[int, list[JSON]]]:
+    """Split the findings into calls; at least one, so that an audit without findings is told of too.
+
+    Each part is made when it is asked for: as rows, 100,000 findings take 150 MB.
+    """
+    unclear = audit.unclear
+    found = chain(audit.different, unclear)
     size = policy.findings_per_call
-    found = (*audit.different, *audit.unclear)
-    starts = range(0, max(1, len(found)), size)
-    return [(start, [_row(finding) for finding in found[start : start + size]]) for start in starts]
+    for start in range(0, max(1, len(audit.different) + len(unclear)), size):
+        yield start, [_row(finding) for finding in islice(found, size)]
 
 
 def _row(finding: Finding) -> JSON:

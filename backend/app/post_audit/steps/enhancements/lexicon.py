@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SEVERITIES",
     "State",
     "category_of",
+    "category_of_text",
     "severity_of_level",
     "severity_of_score",
     "severity_of_word",
@@ -131,12 +133,12 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
     category: tuple(hints.split("|"))
     for category, hints in {
         "secrets": "secret|hard|credential|password|key|token|gitleaks|cwe",
-        "accessibility": "accessib|a11y|aria|wcag|alt text|screen reader|contrast",
+        "accessibility": "accessib|a11y|aria|wcag|alt|screen|contrast",
         "dependencies": "node_modules|package|dependenc|ghsa|cve|requirements",
-        "security": "secur|vulnerab|injection|xss|csrf|ssrf|cwe|owasp|crypt|random number|sanitiz|auth|"
+        "security": "secur|vulnerab|injection|xss|csrf|ssrf|cwe|owasp|crypt|random|sanitiz|auth|"
         "permission|tls|ssl|cookie|traversal|taint|deserial",
-        "performance": "performance|slow|latency|bundle|lcp|cls|web vital|memory leak|n+1|cach",
-        "seo": "seo|meta description|sitemap|robots|canonical|crawl",
+        "performance": "performance|slow|latency|bundle|lcp|cls|vital|leak|n+1|cach",
+        "seo": "seo|meta|sitemap|robots|canonical|crawl",
         "database": "database|sql|migration|schema|prisma|postgres|index",
         "testing": "test|coverage|flaky|e2e",
         "documentation": "doc|readme|changelog",
@@ -145,7 +147,19 @@ _HINTS: Final[Mapping[str, tuple[str, ...]]] = {
         "quality": "unused|deprecat|lint|complexity|duplicat|dead|typ|initiali|refactor",
     }.items()
 }
-"""Pieces of which at least one is in whatever the pattern of a category matches."""
+"""Pieces of which at least one is in whatever the pattern of a category matches; none has a space."""
+
+_DIGITS: Final = dict.fromkeys(range(ord("0"), ord("9") + 1))
+_NUMBERED: Final = tuple(hint for hints in _HINTS.values() for hint in hints if re.search(r"\d", hint))
+_ALL: Final = (1 << len(_CATEGORIES)) - 1
+_LONG: Final = 2_000
+_MOST_WORDS: Final = 20_000
+_LEARNED: Final = 2
+"""New words that one text may teach; where it has more, as no message has for long, it is gone through as a whole."""
+
+
+_hinted: Final[dict[str, int]] = {}
+"""The categories that a word (without digits) hints at, a bit for each, remembered."""
 
 
 @lru_cache(maxsize=1024)
@@ -176,17 +190,53 @@ def state_of_word(word: str) -> State | None:
 
 def category_of(*texts: str) -> str:
     """Guess a category from rule, path and words, in this order of trust; `general` where nothing tells."""
-    return next((found for text in texts if (found := _category_of_text(text)) is not None), "general")
+    for text in texts:
+        found = category_of_text(text)
+        if found is not None:
+            return found
+    return "general"
 
 
-@lru_cache(maxsize=8192)  # rules and paths repeat: this halves the time of a large report
-def _category_of_text(text: str) -> str | None:
+def category_of_text(text: str) -> str | None:
+    """Guess a category from one text; None where it does not tell."""
     lowered = text.casefold()
-    for category, pattern in _CATEGORIES:
-        # fourteen patterns take 60 us on a message, looking for these pieces first 5
+    bits = _bits_of_words(lowered) if len(lowered) <= _LONG else _bits(lowered)
+    while bits:
+        lowest = bits & -bits
+        category, pattern = _CATEGORIES[lowest.bit_length() - 1]
+        if pattern.search(lowered):
+            return category
+        bits ^= lowest
+    return None
+
+
+def _bits_of_words(lowered: str) -> int:
+    """Tell which categories a text hints at: twelve patterns take 60 us on a message, looking up its words 2."""
+    for hint in _NUMBERED:
+        if hint in lowered:
+            return _ALL
+    words = set(lowered.translate(_DIGITS).split())
+    unknown = words.difference(_hinted)
+    if unknown:
+        if len(_hinted) > _MOST_WORDS:
+            _hinted.clear()
+            return _bits(lowered)
+        for word in islice(unknown, _LEARNED):
+            _hinted[word] = _bits(word)
+        if len(unknown) > _LEARNED:
+            return _bits(lowered)
+    bits = 0
+    for word in words:
+        bits |= _hinted[word]
+    return bits
+
+
+def _bits(lowered: str) -> int:
+    """Look for the hints of each category."""
+    bits = 0
+    for number, (category, _) in enumerate(_CATEGORIES):
         for hint in _HINTS[category]:
             if hint in lowered:
-                if pattern.search(lowered):
-                    return category
+                bits |= 1 << number
                 break
-    return None
+    return bits

@@ -48,19 +48,27 @@ _MARKS: Final = (
 _MANY: Final = 100_000
 _LEAST_BYTES: Final = 6
 """Bytes for each bracket that is opened, beyond the first hundred thousand; real reports have 20 to 60."""
-_BACKSLASH: Final = 92
 _QUOTE, _OPENING, _CLOSING, _BETWEEN = 1, 2, 3, 4
 
 
-def _roles() -> np.ndarray:
-    """Give each byte its role in JSON: quote, opening or closing bracket, between values, or (0) none."""
-    roles = np.zeros(256, dtype=np.uint8)
-    for role, letters in ((_QUOTE, b'"'), (_OPENING, b"[{"), (_CLOSING, b"]}"), (_BETWEEN, b",: \t\r\n")):
-        roles[list(letters)] = role
-    return roles
+def _table(*roles: tuple[int, bytes]) -> bytes:
+    """Give each byte a number, 0 where none is named."""
+    table = bytearray(256)
+    for role, letters in roles:
+        for letter in letters:
+            table[letter] = role
+    return bytes(table)
 
 
-_ROLES: Final = _roles()
+_ROLES: Final = np.frombuffer(
+    _table((_QUOTE, b'"'), (_OPENING, b"[{"), (_CLOSING, b"]}"), (_BETWEEN, b",: \t\r\n")), dtype=np.uint8
+)
+"""The role of each byte in JSON: quote, opening or closing bracket, between values, or (0) none."""
+_IS_MARK: Final = _table((1, b'"[{]},: \t\r\n'))
+"""Which bytes have a role."""
+_IS_EDGE: Final = _table((1, b'"[{]}'))
+"""Which of them are a quote or a bracket: four of ten in a real report."""
+_NO_MARK: Final = bytes(letter for letter in range(256) if not _IS_MARK[letter])
 _STEPS: Final = np.array([0, 0, 1, -1, 0], dtype=np.int8)
 """How a byte of each role changes the depth."""
 
@@ -212,22 +220,13 @@ class _JsonScan:
         self._carried = data[len(whole) :]
         if len(self._carried) > self._policy.maximum_text_bytes:
             raise self._too_long(self._position, "A string")
-        letters = np.frombuffer(whole, dtype=np.uint8)
-        roles = _ROLES[letters]
-        marks = np.flatnonzero(roles)
-        roles = roles[marks]
-        quotes = roles == _QUOTE
         if b'\\"' in whole:
-            quotes &= ~_escaped(letters)[marks]
-        # eight bits overflow, and still tell odd from even
-        inside = ((np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._is_inside)) & 1).view(bool)
-        outside = ~inside
-        self._follow_depth(marks, np.where(outside, _STEPS[roles], 0))
-        ends = quotes | outside
-        self._measure(marks[ends], (quotes & outside)[ends])
-        if marks.size:
-            self._is_inside = bool(inside[-1])
-        self._position += letters.size
+            # pairs of backslashes first: what is left before a quote escapes it
+            whole = whole.replace(b"\\\\", b"..").replace(b'\\"', b"..")
+        if not self._follow(whole, _IS_EDGE):
+            # something is long: between brackets and quotes, or as a number or string
+            self._follow(whole, _IS_MARK)
+        self._position += len(whole)
         if self._position - self._last_mark > self._policy.maximum_text_bytes:
             raise self._too_long(self._position, "A string or number")
 
@@ -240,8 +239,50 @@ class _JsonScan:
                 cure="Make the report again and import all of it.",
             )
 
+    def _follow(self, whole: bytes, is_seen: bytes) -> bool:
+        """Follow the bytes that are seen; False, and nothing is changed, where edges alone do not tell enough."""
+        marks = np.flatnonzero(np.frombuffer(whole.translate(is_seen), dtype=bool))
+        roles = _ROLES[np.frombuffer(whole, dtype=np.uint8)[marks]]
+        quotes = roles == _QUOTE
+        # eight bits overflow, and still tell odd from even
+        inside = ((np.cumsum(quotes, dtype=np.uint8) + np.uint8(self._is_inside)) & 1).view(bool)
+        outside = ~inside
+        is_end = quotes | outside
+        ends = marks[is_end]
+        are_strings = (quotes & outside)[is_end]
+        is_inside = bool(inside[-1]) if marks.size else self._is_inside
+        after = len(whole) if is_inside else int(ends[-1]) + 1 if ends.size else 0
+        if is_seen is _IS_EDGE:
+            are_long = self._are_too_long(ends, are_strings)
+            if (are_long & are_strings).any():
+                return False
+            edge = int(ends[-1]) if ends.size else self._last_mark - self._position
+            is_long = bool(are_long.any()) or (not is_inside and len(whole) - edge > LONGEST_NUMBER)
+            if is_long and not self._has_marks_throughout(whole):
+                return False
+        self._follow_depth(marks, _STEPS[roles] * outside)
+        if is_seen is _IS_MARK:
+            self._check_lengths(ends, are_strings)
+        if ends.size:
+            self._last_mark = self._position + int(ends[-1])
+        if is_seen is _IS_EDGE and after < len(whole):
+            # a number may go on in the next chunk: it begins behind the last mark of any kind
+            with_mark = whole[after:].rstrip(_NO_MARK)
+            if with_mark:
+                self._last_mark = self._position + after + len(with_mark) - 1
+        self._is_inside = is_inside
+        return True
+
+    def _has_marks_throughout(self, whole: bytes) -> bool:
+        """Whether no number can be too long, as each half of the longest one would hold a mark."""
+        before = self._position - self._last_mark + len(whole) - len(whole.lstrip(_NO_MARK))
+        half = LONGEST_NUMBER // 2
+        are_marks = np.frombuffer(whole.translate(_IS_MARK), dtype=bool)
+        halves = are_marks[: len(whole) // half * half].reshape(-1, half)
+        return before <= LONGEST_NUMBER and bool(halves.any(axis=1).all())
+
     def _follow_depth(self, marks: np.ndarray, steps: np.ndarray) -> None:
-        depths = self._depth + np.cumsum(steps)
+        depths = self._depth + np.cumsum(steps, dtype=np.int32)
         if not depths.size:
             return
         if depths.max() > self._policy.maximum_depth:
@@ -264,36 +305,26 @@ class _JsonScan:
             )
         self._depth = int(depths[-1])
 
-    def _measure(self, ends: np.ndarray, are_strings: np.ndarray) -> None:
+    def _check_lengths(self, ends: np.ndarray, are_strings: np.ndarray) -> None:
         """Measure what lies before each end: strings end with a closing quote, the rest are numbers and words."""
-        if not ends.size:
-            return
-        lengths = np.diff(ends + self._position, prepend=self._last_mark)
-        self._last_mark = self._position + int(ends[-1])
-        if lengths.max() <= LONGEST_NUMBER:
-            return
-        too_long = lengths > np.where(are_strings, self._policy.maximum_text_bytes, LONGEST_NUMBER)
-        if too_long.any():
-            first = int(np.argmax(too_long))
+        are_long = self._are_too_long(ends, are_strings)
+        if are_long.any():
+            first = int(np.argmax(are_long))
             place = self._position + int(ends[first])
             raise self._too_long(place, "A string" if are_strings[first] else "A number or word")
+
+    def _are_too_long(self, ends: np.ndarray, are_strings: np.ndarray) -> np.ndarray:
+        """Tell which are longer than they may be."""
+        lengths = np.diff(ends, prepend=self._last_mark - self._position)
+        if not ends.size or lengths.max() <= LONGEST_NUMBER:
+            return np.zeros(ends.size, dtype=bool)
+        return lengths > np.where(are_strings, self._policy.maximum_text_bytes, LONGEST_NUMBER)
 
     def _too_long(self, place: int, what: str) -> InputError:
         return InputError(
             f"{what} in {self._name} is too long, before byte {place}.",
             cure="No report of a known tool has one; look at what made it.",
         )
-
-
-def _escaped(letters: np.ndarray) -> np.ndarray:
-    """Where a letter stands after an odd run of backslashes. The text does not end in one."""
-    backslash = letters == _BACKSLASH
-    before = np.concatenate(([False], backslash[:-1]))
-    starts = np.flatnonzero(backslash & ~before)
-    ends = np.flatnonzero(~backslash & before)
-    escaped = np.zeros(letters.size, dtype=bool)
-    escaped[ends[(ends - starts) % 2 == 1]] = True
-    return escaped
 
 
 def _encoding(head: bytes, name: str) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.importing import parse_files
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.report_file import open_report, report_of, scan_json
+from app.post_audit.steps.enhancements.report_file import _JsonScan, open_report, report_of, scan_json
 
 POLICY = EnhancementsPolicy()
 FINDINGS = '{"findings": [{"title": "Tür offen", "severity": "high"}]}'
@@ -216,3 +216,16 @@ def test_limits_are_the_policy_s() -> None:
         scan(b'["' + b"x" * 999 + b'"]', EnhancementsPolicy(maximum_text_bytes=900))
     with pytest.raises(InputError, match="never opened"):
         scan(b"]")
+
+
+@pytest.mark.parametrize("size", [1, 100, 250, 499, 5_000])
+def test_a_long_number_is_found_however_it_is_cut_into_chunks(size: int) -> None:
+    for text in (b"[" + b"9" * 700 + b",1]", b"[" + b"1," * 400 + b"9" * 501 + b" ]"):
+        with pytest.raises(InputError, match="too long"):
+            scan_in_chunks(text, size)
+
+
+def scan_in_chunks(text: bytes, size: int) -> None:
+    chunks = _JsonScan("x.json", POLICY)
+    for start in range(0, len(text), size):
+        chunks.feed(text[start : start + size])

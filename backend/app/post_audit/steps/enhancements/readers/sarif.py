@@ -16,8 +16,10 @@ from app.post_audit.steps.enhancements.finding import Finding, make_finding
 from app.post_audit.steps.enhancements.fingerprint import normal_place
 from app.post_audit.steps.enhancements.json_events import ANY, Started, walk
 from app.post_audit.steps.enhancements.lexicon import (
+    OPEN,
     State,
     category_of,
+    category_of_text,
     severity_of_level,
     severity_of_score,
     severity_of_word,
@@ -66,6 +68,8 @@ _NO_FINGERPRINT: Final = re.compile(r"column|commit|author|email|date", re.IGNOR
 _SHORT_MESSAGE: Final = 140
 _LONG: Final = 600
 _DRIVER_RULES: Final = -1
+_MOST_KNOWN: Final = 20_000
+"""Rules of a run that are looked up once; real reports name up to 2,000."""
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s|\n")
 _LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
@@ -79,13 +83,13 @@ class _Known:
     """What a rule says of all its results, read once."""
 
     rule: dict[str, Any]
-    about: str
-    helping: str
-    address: str
+    title: str
+    has_words: bool
+    ending: tuple[str, ...]
     severity: str | None
+    is_scored: bool
     level: str
-    tags: str
-    name: str
+    category: str | None
     is_secure: bool
 
 
@@ -98,7 +102,7 @@ class _Run:
     has_results: bool = False
     has_rules: bool = False
     messages: dict[str, Any] = field(default_factory=dict)
-    known: dict[int, _Known] = field(default_factory=dict)
+    found: dict[tuple[Any, ...], tuple[str, _Known]] = field(default_factory=dict)
     rules: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
     artifacts: dict[int, str] = field(default_factory=dict)
@@ -117,6 +121,7 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     tools: set[str] = set()
     targets: set[str] = set()
     number_of_run, run = -1, _Run()
+    results = 0
     entries = walk(stream, _WANTED, name=notes.name, policy=notes.policy, passing_over=_PASSED_OVER)
     for path, value in entries:
         if len(path) == 1:
@@ -126,10 +131,14 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
             yield from _rest(number_of_run, run, notes)
             number_of_run, run = int(path[1]), _Run()
         if path[2] == "results" and isinstance(value, dict):
+            results += 1
+            if results > notes.policy.maximum_reported:
+                # those that passed are no findings, and take time all the same
+                raise _too_many(f"{notes.policy.maximum_reported} results", number_of_run, notes)
             if run.has_rules and _has_files(value):
                 yield from _findings(value, run, notes)
-            else:
-                run.waiting.append(value)
+                continue
+            run.waiting.append(value)
         else:
             _take(run, path, value, notes)
         tools.update({run.tool} - {""})
@@ -154,10 +163,14 @@ def _check_size(number_of_run: int, run: _Run, notes: Notes) -> None:
     """Bound what is held of a run; a file is held as its name alone, so there may be more of them."""
     most = notes.policy.maximum_findings
     if max(number_of_run, len(run.waiting), len(run.rules), len(run.artifacts) // 10) > most:
-        raise InputError(
-            f"{notes.name} has over {most} results, rules or runs, or {most * 10} files, at $.runs[{number_of_run}].",
-            cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
-        )
+        raise _too_many(f"{most} results, rules or runs, or {most * 10} files", number_of_run, notes)
+
+
+def _too_many(what: str, number_of_run: int, notes: Notes) -> InputError:
+    return InputError(
+        f"{notes.name} has over {what}, at $.runs[{number_of_run}].",
+        cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
+    )
 
 
 def _take(run: _Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> None:  # noqa: ANN401 - a JSON value
@@ -189,16 +202,18 @@ def _take(run: _Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> N
 
 
 def _take_rule(run: _Run, component: int, index: int, rule: dict[str, Any]) -> None:
+    run.found.clear()
     run.rules[component, index] = rule
     run.by_id.setdefault(text(rule.get("id")), rule)
 
 
 def _has_files(result: dict[str, Any]) -> bool:
     """Whether no location of a result has to be looked up among the artifacts, which may come later."""
-    places = (
-        at(location, "physicalLocation", "artifactLocation") for location in items(result.get("locations"))
-    )
-    return all(place is None or at(place, "uri") is not None for place in places)
+    for location in items(result.get("locations")):
+        place = at(location, "physicalLocation", "artifactLocation")
+        if place is not None and at(place, "uri") is None:
+            return False
+    return True
 
 
 def _rest(number_of_run: int, run: _Run, notes: Notes) -> Iterator[Finding]:
@@ -213,39 +228,39 @@ def _findings(result: dict[str, Any], run: _Run, notes: Notes) -> Iterator[Findi
     kind = text(result.get("kind"))
     if kind in _NO_FINDING:
         return
-    rule_id, rule = _rule(result, run)
+    rule_id, known = _rule(result, run)
     for location in items(result.get("locations")) or [{}]:
-        finding = _finding(result, location, rule_id, rule, run)
+        finding = _finding(result, location, rule_id, known, run)
         if kind in _TO_REVIEW:
             notes.needs_review.append(finding)
         else:
             yield finding
 
 
-def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str, Any], run: _Run) -> Finding:  # noqa: ANN401 - a JSON value
+def _finding(result: dict[str, Any], location: Any, rule_id: str, known: _Known, run: _Run) -> Finding:  # noqa: ANN401 - a JSON value
     physical = at(location, "physicalLocation")
     logical = text(at(location, "logicalLocations", 0, "fullyQualifiedName"))
+    rule = known.rule
     place = text(at(physical, "artifactLocation", "uri"))
     if not place:
         place = (
             run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
         )
+    place = normal_place(place)
     message = _message(result.get("message"), rule, run)
-    known = _known(rule, run)
-    lines = [
-        message[:_LONG],
-        known.about,
-        known.helping,
-        known.address,
-        f"Reported by {run.tool}." if run.tool else "",
-    ]
+    beginning = message[:_LONG]
+    lines = known.ending
+    if beginning and beginning not in lines:
+        lines = (beginning, *lines)
+    elif beginning:
+        lines = (beginning, *(line for line in lines if line != beginning))
     return make_finding(
-        title=_title(message, rule, rule_id),
+        title=_title(message, known, rule_id),
         severity=_severity(result, known, message),
-        description="\n\n".join(dict.fromkeys(line for line in lines if line)),
+        description="\n\n".join(lines),
         state=_state(result),
-        category=_category(rule_id, message, result, known, run),
-        location=normal_place(place) or logical,
+        category=_category(message, result, known, run),
+        location=place or logical,
         component=logical,
         rule=rule_id,
         line=whole(at(physical, "region", "startLine")),
@@ -255,12 +270,27 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, rule: dict[str
     )
 
 
-def _rule(result: dict[str, Any], run: _Run) -> tuple[str, dict[str, Any]]:
-    """Find the rule of a result: by its index, else by its id, else by the id that a finer one stands under."""
-    index = whole(result.get("ruleIndex"))
-    index = whole(at(result, "rule", "index")) if index is None else index
-    component = whole(at(result, "rule", "toolComponent", "index"))
-    rule_id = text(result.get("ruleId")) or text(at(result, "rule", "id"))
+def _rule(result: dict[str, Any], run: _Run) -> tuple[str, _Known]:
+    """Find the rule of a result, and what it says of all its results."""
+    index, component = whole(result.get("ruleIndex")), None
+    rule_id = text(result.get("ruleId"))
+    reference = result.get("rule")
+    if reference is not None:
+        index = whole(at(reference, "index")) if index is None else index
+        component = whole(at(reference, "toolComponent", "index"))
+        rule_id = rule_id or text(at(reference, "id"))
+    key = (rule_id, index, component, run.tool)
+    found = run.found.get(key)
+    if found is None:
+        rule_id, rule = _look_up(rule_id, index, component, run)
+        found = rule_id, _read_rule(rule_id, rule, run)
+        if len(run.found) < _MOST_KNOWN and len(rule_id) < _LONG:
+            run.found[key] = found
+    return found
+
+
+def _look_up(rule_id: str, index: int | None, component: int | None, run: _Run) -> tuple[str, dict[str, Any]]:
+    """Find a rule: by its index, else by its id, else by the id that a finer one stands under."""
     rule = run.rules.get((_DRIVER_RULES if component is None else component, -1 if index is None else index))
     if rule is None or (rule_id and not rule_id.startswith(text(rule.get("id")))):
         rule = run.by_id.get(rule_id) or run.by_id.get(rule_id.rpartition("/")[0]) or rule
@@ -274,43 +304,46 @@ def _message(message: Any, rule: dict[str, Any], run: _Run) -> str:  # noqa: ANN
         name = text(at(message, "id"))
         found = text(at(rule, "messageStrings", name, "text")) or text(at(run.messages, name, "text"))
     arguments = [text(argument) for argument in items(at(message, "arguments"))]
+    if not arguments:
+        return _LINK.sub(r"\1", found) if "](" in found else found
 
     def fill(gap: re.Match[str]) -> str:
         place = int(gap[1])
         return arguments[place] if place < len(arguments) else gap[0]
 
-    return _LINK.sub(r"\1", _GAP.sub(fill, found) if arguments else found)
+    return _LINK.sub(r"\1", _GAP.sub(fill, found))
 
 
-def _title(message: str, rule: dict[str, Any], rule_id: str) -> str:
+def _title(message: str, known: _Known, rule_id: str) -> str:
     """Choose the words a person knows it by: the message's first sentence unless it is long, else the rule's own."""
-    first = _SENTENCE_END.split(message, maxsplit=1)[0].rstrip(".")
+    end = _SENTENCE_END.search(message)
+    first = (message[: end.start()] if end else message).rstrip(".")
     if first and len(first) <= _SHORT_MESSAGE:
         return first
-    return text(at(rule, "shortDescription", "text")) or text(rule.get("name")) or first or rule_id
+    return known.title or first or rule_id
 
 
-def _known(rule: dict[str, Any], run: _Run) -> _Known:
-    """Read a rule, once; rules stay as long as their run, so their identity tells them apart."""
-    found = run.known.get(id(rule))
-    if found is None or found.rule is not rule:
-        about, helping = text(at(rule, "fullDescription", "text")), text(at(rule, "help", "text"))
-        tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
-        line = _SEVERITY_LINE.search(helping)
-        found = _Known(
-            rule=rule,
-            about=about[:_LONG],
-            helping=helping[:_LONG] if helping != about else "",
-            address=text(rule.get("helpUri")),
-            severity=_score(rule.get("properties")) or (severity_of_word(line[1]) if line else None),
-            level=text(at(rule, "defaultConfiguration", "level")),
-            tags=tags,
-            name=text(rule.get("name")),
-            is_secure=at(rule, "properties", "security-severity") is not None
-            or _CWE.search(tags) is not None,
-        )
-        run.known[id(rule)] = found
-    return found
+def _read_rule(rule_id: str, rule: dict[str, Any], run: _Run) -> _Known:
+    """Read what a rule says of all its results."""
+    about, helping = text(at(rule, "fullDescription", "text")), text(at(rule, "help", "text"))
+    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
+    name = text(rule.get("name"))
+    line = _SEVERITY_LINE.search(helping)
+    said = f"Reported by {run.tool}." if run.tool else ""
+    ending = (about[:_LONG], helping[:_LONG] if helping != about else "", text(rule.get("helpUri")), said)
+    return _Known(
+        rule=rule,
+        title=text(at(rule, "shortDescription", "text")) or name,
+        has_words=bool(about or helping),
+        ending=tuple(dict.fromkeys(line for line in ending if line)),
+        severity=_score(rule.get("properties")) or (severity_of_word(line[1]) if line else None),
+        is_scored=_score(rule.get("properties")) is not None,
+        level=text(at(rule, "defaultConfiguration", "level")),
+        category=category_of_text(f"{rule_id} {name}") or category_of_text(tags),
+        is_secure=at(rule, "properties", "security-severity") is not None
+        or _CWE.search(tags) is not None
+        or _CWE.search(rule_id) is not None,
+    )
 
 
 def _score(properties: Any) -> str | None:  # noqa: ANN401 - a JSON value
@@ -323,14 +356,14 @@ def _severity(result: dict[str, Any], known: _Known, message: str) -> str:
     properties = result.get("properties")
     if properties:
         found = _score(properties)
-        if found is None and _score(known.rule.get("properties")) is None:
+        if found is None and not known.is_scored:
             words = (severity_of_word(text(at(properties, name))) for name in ("issue_severity", "severity"))
             found = next((word for word in words if word is not None), None)
         if found is not None:
             return found
     if known.severity is not None:
         return known.severity
-    if "everity" in message and not known.helping and not known.about:
+    if "everity" in message and not known.has_words:
         line = _SEVERITY_LINE.search(message)
         said = severity_of_word(line[1]) if line else None
         if said is not None:
@@ -338,39 +371,35 @@ def _severity(result: dict[str, Any], known: _Known, message: str) -> str:
     return severity_of_level(text(result.get("level")) or known.level)
 
 
-def _category(rule_id: str, message: str, result: dict[str, Any], known: _Known, run: _Run) -> str:
+def _category(message: str, result: dict[str, Any], known: _Known, run: _Run) -> str:
     """Guess a category; a result with a CWE or a security score is at least about security."""
-    guessed = category_of(f"{rule_id} {known.name}", known.tags, message, run.tool)
+    guessed = known.category or category_of(message, run.tool)
     properties = result.get("properties")
-    is_secure = (
-        known.is_secure
-        or _CWE.search(rule_id) is not None
-        or (bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None)
-    )
+    is_secure = known.is_secure or (bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None)
     return "security" if is_secure and guessed not in {"secrets", "dependencies"} else guessed
 
 
 def _state(result: dict[str, Any]) -> State:
-    if text(result.get("baselineState")) == "absent":
+    if result.get("baselineState") is not None and text(result["baselineState"]) == "absent":
         return State("completed", "reported")
     suppressions = items(result.get("suppressions"))
     if suppressions and all(text(at(s, "status")) in _ACCEPTED for s in suppressions):
         return State("cancelled", "accepted")
-    return State("pending")
+    return OPEN
 
 
 def _uid(result: dict[str, Any], rule_id: str, place: str) -> str:
-    """Join the tool's own fingerprints with rule and place: one result may have several locations."""
+    """Join the tool's own fingerprints with rule and (normal) place: one result may have several locations."""
     for name in ("fingerprints", "partialFingerprints"):
         found = result.get(name)
         if isinstance(found, dict):
-            parts = sorted(
-                f"{key}={text(value)}"
+            parts = [
+                f"{key}={said}"
                 for key, value in found.items()
-                if text(value) and not _NO_FINGERPRINT.search(key)
-            )
+                if (said := text(value)) and not _NO_FINGERPRINT.search(key)
+            ]
             if parts:
-                return " ".join(("sarif", *parts, rule_id, normal_place(place)))
+                return " ".join(("sarif", *sorted(parts), rule_id, place))
     return ""
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["at", "items", "number", "text", "whole"]
+
+_EXACT: Final = 2**53
+"""Below it, every whole number is a float of the same value."""
 
 
 def at(value: Any, *keys: str | int) -> Any:  # noqa: ANN401 - a JSON value
@@ -35,13 +38,17 @@ def text(value: Any) -> str:  # noqa: ANN401 - a JSON value
 
 def number(value: Any) -> float | None:  # noqa: ANN401 - a JSON value
     """Read a number, or a text that is one; None for anything else."""
+    if value is None:
+        return None
     try:
-        return float(text(value)) if text(value) else None
+        return float(said) if (said := text(value)) else None
     except (ValueError, OverflowError):
         return None
 
 
 def whole(value: Any) -> int | None:  # noqa: ANN401 - a JSON value
     """Read a whole number, or a text that is one; None for anything else."""
+    if value is None or (type(value) is int and -_EXACT < value < _EXACT):
+        return value
     found = number(value)
     return int(found) if found is not None and found.is_integer() else None
