@@ -33,6 +33,12 @@ from app.post_audit.steps.enhancements.readers.markdown_fields import (
     split_title,
     without_number,
 )
+from app.post_audit.steps.enhancements.readers.markdown_states import (
+    lead_state,
+    state_of_heading,
+    tells_states,
+    without_lead_state,
+)
 from app.post_audit.steps.enhancements.readers.markdown_tables import rows_of
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Label,
@@ -91,6 +97,8 @@ class _Context:
     heading: str = ""
     container: int = 0
     is_good_unit: bool = False
+    is_tracked: bool = False
+    """Whether the entries begin with states: a tick before another of them says that it is done."""
     level: int = 0
 
 
@@ -162,10 +170,13 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
     if role is None and severity_in(title, is_free=True) and _is_tagged(title):
         role = Role.FINDINGS
     severity = _heading_severity(title) or above.severity
+    told = state_of_heading(without_number(title)) if section.level > 1 else None
+    if told is not None and role not in {Role.GOOD, Role.ACTIONS}:
+        role = Role.FINDINGS
     return _Context(
         role=role,
         severity=severity,
-        status=Verdict.DONE if role is Role.FIXED else None,
+        status=told if role is Role.FINDINGS else Verdict.DONE if role is Role.FIXED else None,
         heading=without_number(without_signs(head or title)),
         container=section.line,
         is_good_unit=is_good,
@@ -238,7 +249,7 @@ def _is_unit(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one answer for each kin
 ) -> bool:
     if has_id:
         return not any(id_of(without_number(plain(child.title)))[0] for child in section.children)
-    if real or is_role_only(title):
+    if real or is_role_only(title) or any(tells_states(block.items) for block in _listings(section)):
         return False
     if section.level > 6 and not (fields.severity or fields.has_status):  # noqa: PLR2004 - six levels of headings
         return False
@@ -321,8 +332,9 @@ def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
         if intro:
             within = _introduced(context, intro)
         if isinstance(block, Listing):
+            is_tracked = tells_states(block.items)
             for item in block.items:
-                yield from _item(item, replace(within, container=block.line))
+                yield from _item(item, replace(within, container=block.line, is_tracked=is_tracked))
         elif not is_pair_table(block):
             yield from _table(section, block, replace(within, container=block.line))
         intro = ""
@@ -443,6 +455,8 @@ def _item(item: Item, context: _Context) -> Iterator[Mention]:  # noqa: C901, PL
         return
     label, value = label_and_value(raw)
     children = item.children
+    if item.box is None and lead_state(raw) is not None:
+        label, value = None, ""
     if _is_group(item, text, context):
         within = _of_group(item, text, context)
         for child in children:
@@ -519,6 +533,9 @@ def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # 
         found = status_of(nested)
         if found is not None:
             return Verdict.DONE if found is Verdict.GOOD and context.role is Role.ACTIONS else found
+    begun = lead_state(item.text)
+    if begun is not None:
+        return begun
     sign = sign_of(item.text)
     tail = _tail(text)
     tagged = status_of(tail) if tail else None
@@ -530,7 +547,7 @@ def _item_state(item: Item, text: str, context: _Context) -> Verdict | None:  # 
         words = without_signs(text)[:24]
         return Verdict.PARTIAL if status_of(words) is Verdict.PARTIAL else Verdict.OPEN
     if sign is Verdict.GOOD:
-        if context.role in {Role.ACTIONS, Role.FIXED}:
+        if context.role in {Role.ACTIONS, Role.FIXED} or context.is_tracked:
             return Verdict.DONE
         lead = status_of(without_signs(text)[:30])
         return Verdict.DONE if lead is Verdict.DONE else Verdict.GOOD
@@ -566,6 +583,10 @@ def _is_group(item: Item, text: str, context: _Context) -> bool:  # noqa: C901, 
         return boxed and not (has_problem(bare) or is_action(bare))
     if sign_of(item.text) is not None and not is_role_only(text):
         return False
+    if lead_state(item.text) is not None:
+        return False
+    if tells_states(children):
+        return True
     identifier, _ = id_of(without_number(bare))
     if identifier:
         return False
@@ -698,7 +719,7 @@ _LEAD: Final = re.compile(
 
 def _lead(bare: str, raw: str) -> str:
     """Choose the words that name it: bold ones at its beginning, else its first sentence."""
-    text = without_signs(bare)
+    text = without_signs(without_lead_state(bare))
     found = _LEAD.match(raw.strip())
     if found:
         lead = without_signs(without_number(plain(found[1]))).strip(" :.-–—")
@@ -754,6 +775,10 @@ def _lines(section: Section) -> list[int]:
 def _number_of(title: str) -> str:
     found = _CRITERION.match(title)
     return found[1] if found else ""
+
+
+def _listings(section: Section) -> list[Listing]:
+    return [block for block in section.blocks if isinstance(block, Listing)]
 
 
 def _is_list_only(section: Section) -> bool:

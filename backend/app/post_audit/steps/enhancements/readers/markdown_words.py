@@ -23,6 +23,7 @@ __all__ = [
     "has_problem",
     "has_role_words_only",
     "has_strong_problem",
+    "heading_state",
     "is_action",
     "is_past",
     "is_told_fixed",
@@ -30,6 +31,7 @@ __all__ = [
     "role_of",
     "severity_in",
     "sign_of",
+    "state_alone",
     "status_of",
     "tokens_of",
     "without_signs",
@@ -117,6 +119,13 @@ _PARTIAL: Final = _words(_VOCABULARY["words"]["partial"])
 _DONE: Final = _words(_VOCABULARY["words"]["done"])
 _OPEN: Final = _words(_VOCABULARY["words"]["open"])
 _GOOD: Final = _words(_VOCABULARY["words"]["good"])
+_PRAISE: Final = _words(_VOCABULARY["words"]["praise"])
+_FUTURE: Final = _words(_VOCABULARY["words"]["future"])
+_UNRELEASED: Final = _words(_VOCABULARY["words"]["unreleased"])
+_HEADING_STATES: Final = (
+    (Verdict.PARTIAL, _words(_VOCABULARY["heading_states"]["partial"])),
+    (Verdict.OPEN, _words(_VOCABULARY["heading_states"]["open"])),
+)
 
 _SEVERITY_WORDS: Final = tuple((name, _words(words)) for name, words in _VOCABULARY["severities"].items())
 _SEVERITY_PHRASE: Final = re.compile(
@@ -187,9 +196,17 @@ def role_of(title: str) -> Role | None:
     ):
         # "no issues", "ohne Befund", "positive findings"
         return Role.GOOD
+    if bad and any(_is_beside(praise.span(), bad) for praise in _PRAISE.finditer(lowered)):
+        # "Positive Feststellungen", "constats positifs": what is found is praised
+        return Role.GOOD
     if Role.GOOD in roles and Role.FINDINGS in roles:
         return Role.FINDINGS
     return min(found)[2]
+
+
+def _is_beside(praise: tuple[int, int], nouns: Sequence[tuple[int, int]]) -> bool:
+    """Whether an adjective stands right before or behind one of the nouns."""
+    return any(start - praise[1] in {0, 1} or praise[0] - end in {0, 1} for start, end in nouns)
 
 
 def _weight(role: Role, rank: int) -> int:
@@ -231,16 +248,44 @@ def status_of(text: str) -> Verdict | None:
     return words or sign
 
 
+@lru_cache(maxsize=8192)
+def state_alone(text: str) -> Verdict | None:
+    """Read a state of words that say nothing but the state: "WIP", "in progress", "done"; None of any others."""
+    lowered = without_signs(_plain_marks(text)).casefold().strip(" .:!")
+    for verdict, pattern in (
+        (Verdict.NONE, _NO_FINDING),
+        (Verdict.PARTIAL, _PARTIAL),
+        (Verdict.OPEN, _NOT_DONE),
+        (Verdict.DONE, _DONE),
+        (Verdict.OPEN, _OPEN),
+        (Verdict.GOOD, _GOOD),
+    ):
+        if pattern.fullmatch(lowered):
+            return verdict
+    return None
+
+
+@lru_cache(maxsize=4096)
+def heading_state(title: str) -> Verdict | None:
+    """Read the state that a heading gives in ordinary words to what stands below it."""
+    lowered = title.casefold().replace("\u2019", "'")
+    return next((verdict for verdict, pattern in _HEADING_STATES if pattern.search(lowered)), None)
+
+
 def _status_of_words(lowered: str) -> Verdict | None:  # noqa: PLR0911 - one case after another
     if not lowered:
         return None
     if _NO_FINDING.search(lowered):
         return Verdict.NONE
-    if _PARTIAL.search(lowered):
+    refused = _NOT_DONE.search(lowered)
+    if _PARTIAL.search(_NOT_DONE.sub(" ", lowered)):
         return Verdict.PARTIAL
-    if _NOT_DONE.search(lowered):
+    is_done = _DONE.search(lowered) is not None
+    if is_done and _UNRELEASED.search(lowered):
+        return Verdict.PARTIAL
+    if refused or _FUTURE.search(lowered):
         return Verdict.OPEN
-    if _DONE.search(lowered):
+    if is_done:
         return Verdict.DONE
     if lowered in {"no", "nein", "non", "não", "नहीं", "x"}:
         return Verdict.OPEN
