@@ -33,6 +33,7 @@ from app.post_audit.steps.enhancements.readers.markdown_fields import (
     split_title,
     without_number,
 )
+from app.post_audit.steps.enhancements.readers.markdown_kinds import guessed_role
 from app.post_audit.steps.enhancements.readers.markdown_states import (
     lead_state,
     state_of_heading,
@@ -99,6 +100,8 @@ class _Context:
     is_good_unit: bool = False
     is_tracked: bool = False
     """Whether the entries begin with states: a tick before another of them says that it is done."""
+    is_untold: bool = False
+    """Whether no heading of the report announces findings: then those that announce nothing else have them."""
     level: int = 0
 
 
@@ -126,7 +129,7 @@ _BAD: Final = frozenset({Verdict.OPEN, Verdict.PARTIAL, Verdict.DONE})
 
 def mentions_of(root: Section, most: int) -> list[Mention]:
     """List the mentions in the order of the text, `most` at most."""
-    found = list(islice(_section(root, _Context()), most))
+    found = list(islice(_section(root, _Context(is_untold=not _tells_findings(root))), most))
     found.sort(key=lambda mention: mention.line)
     return found
 
@@ -134,7 +137,7 @@ def mentions_of(root: Section, most: int) -> list[Mention]:
 def _section(section: Section, above: _Context) -> Iterator[Mention]:
     title = plain(section.title)
     if section.level == 0:
-        context = above
+        context = replace(above, role=guessed_role(section, is_untold=above.is_untold))
     else:
         unit = _unit(section, above)
         if unit is not None:
@@ -167,8 +170,10 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
     sign = sign_of(title)
     if role is None and sign is Verdict.OPEN:
         role = Role.FINDINGS
-    if role is None and severity_in(title, is_free=True) and _is_tagged(title):
+    if role is None and severity_in(title, is_free=True) and (_is_tagged(title) or _is_list_only(section)):
         role = Role.FINDINGS
+    if role is None:
+        role = guessed_role(section, is_untold=above.is_untold)
     severity = _heading_severity(title) or above.severity
     told = state_of_heading(without_number(title)) if section.level > 1 else None
     if told is not None and role not in {Role.GOOD, Role.ACTIONS}:
@@ -180,7 +185,14 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         heading=without_number(without_signs(head or title)),
         container=section.line,
         is_good_unit=is_good,
+        is_untold=above.is_untold,
         level=section.level,
+    )
+
+
+def _tells_findings(root: Section) -> bool:
+    return any(
+        section.level > 1 and role_of(without_number(plain(section.title))) is Role.FINDINGS for section in root.walk()
     )
 
 

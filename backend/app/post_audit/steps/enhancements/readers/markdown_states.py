@@ -24,6 +24,8 @@ __all__ = ["lead_state", "state_of_heading", "tells_states", "without_lead_state
 _BRACKETED: Final = re.compile(r"^\s*[\[(]([^\[\]()]{2,24})[\])]\s*[:–—-]?\s*(\S.*)$")
 _SEPARATED: Final = re.compile(r"^\s*([^\s:–—-][^:–—]{1,23}?)(?:\s*:|\s+[–—-]|[–—])\s+(\S.*)$")
 _LONGEST_STATE: Final = 3
+_LONGEST_VALUE: Final = 2
+"""Words behind "Fixed:" that are a property ("Fixed: yes") and no finding."""
 _LONGEST_HEADING: Final = 8
 _FEWEST: Final = 2
 """Entries with a state before them that make a list of states; one may be chance."""
@@ -34,10 +36,12 @@ def _parted(text: str) -> tuple[Verdict | None, str]:
     bare = without_signs(plain(text))
     for pattern in (_BRACKETED, _SEPARATED):
         found = pattern.match(bare)
-        if found is not None and len(found[1].split()) <= _LONGEST_STATE and label_of(found[1]) is None:
-            verdict = state_alone(found[1])
-            if verdict is not None:
-                return verdict, found[2]
+        if found is None or len(found[1].split()) > _LONGEST_STATE:
+            continue
+        verdict = state_alone(found[1])
+        is_property = label_of(found[1]) is not None and len(found[2].split()) <= _LONGEST_VALUE
+        if verdict is not None and not is_property:
+            return verdict, found[2]
     return None, text
 
 
