@@ -156,7 +156,8 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
     bare = title.casefold()
     if above.role is Role.NOISE and role is Role.FINDINGS and _WEAK_FRAMED.search(bare):
         role = Role.NOISE
-    if section.level == 1 and role is not Role.NOISE:
+    is_only_title = section.level == 1 and bool(section.children) and not _has_equals(section)
+    if is_only_title or (section.level == 1 and role is not Role.NOISE):
         # the report's own title: "Audit and fixes of ..." announces no part
         is_title = section.parent is None or section.parent.children[0] is section
         role = None if is_title and (section.children or role is not Role.FINDINGS) else role
@@ -188,6 +189,12 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         is_untold=above.is_untold,
         level=section.level,
     )
+
+
+def _has_equals(section: Section) -> bool:
+    """Whether a title is one of several of its level, and so may be a part of the report."""
+    parent = section.parent
+    return parent is not None and sum(child.level == section.level for child in parent.children) > 1
 
 
 def _tells_findings(root: Section) -> bool:
@@ -586,7 +593,9 @@ def _is_group(item: Item, text: str, context: _Context) -> bool:  # noqa: C901, 
     children = item.children
     if not children:
         return False
-    fields = sum(label_and_value(child.text)[0] is not None for child in children)
+    fields = sum(
+        label_and_value(child.text)[0] is not None and lead_state(child.text) is None for child in children
+    )
     if fields * 2 >= len(children):
         return False
     boxed = any(child.box is not None for child in children)
@@ -597,7 +606,9 @@ def _is_group(item: Item, text: str, context: _Context) -> bool:  # noqa: C901, 
         return False
     if lead_state(item.text) is not None:
         return False
-    if tells_states(children):
+    if tells_states(children) or (
+        context.is_tracked and any(lead_state(child.text) is not None for child in children)
+    ):
         return True
     identifier, _ = id_of(without_number(bare))
     if identifier:

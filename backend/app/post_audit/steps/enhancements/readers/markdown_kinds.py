@@ -29,7 +29,6 @@ _FEWEST: Final = 2
 _SHORTEST: Final = 3
 """Words of an entry that may be a sentence; names of devices and tools have fewer."""
 _SHARE: Final = 0.6
-_SHARE_UNTOLD: Final = 0.3
 
 
 def is_bold_lead(text: str) -> bool:
@@ -70,6 +69,6 @@ def guessed_role(section: Section, *, is_untold: bool) -> Role | None:
     if len(leads) >= _FEWEST and (is_untold or told * 2 >= len(texts)):
         return Role.FINDINGS
     long_enough = sum(len(without_signs(text).split()) >= _SHORTEST for text in texts) * 2 > len(texts)
-    if not long_enough or told < len(texts) * (_SHARE_UNTOLD if is_untold else _SHARE):
+    if not long_enough or (told < len(texts) * _SHARE and not is_untold):
         return None
     return Role.ACTIONS if asked > wrong and not is_untold else Role.FINDINGS

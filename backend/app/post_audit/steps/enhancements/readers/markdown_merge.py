@@ -14,6 +14,7 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
 from app.post_audit.steps.enhancements.readers.markdown_items import Mention
+from app.post_audit.steps.enhancements.readers.markdown_repeats import repeated
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Role,
     Verdict,
@@ -78,6 +79,16 @@ class Group:
         return Verdict.OPEN
 
     @property
+    def is_action(self) -> bool:
+        """Whether nothing but actions tell of it."""
+        return all(mention.role is Role.ACTIONS and not mention.identifier for mention in self.mentions)
+
+    @property
+    def body(self) -> str:
+        """All that is said of it."""
+        return "\n".join(f"{m.title} {m.context} {m.location} {m.about}" for m in self.mentions)
+
+    @property
     def location(self) -> str:
         """The place of the first mention that has one."""
         return next((mention.location for mention in self.mentions if mention.location), "")
@@ -112,7 +123,25 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
         if mention.identifier:
             by_identifier.setdefault(mention.identifier, group)
         by_title.setdefault(exact, group)
-    return _joined(groups)
+    return _without_repeats(_joined(groups))
+
+
+def _without_repeats(groups: list[Group]) -> list[Group]:
+    """Put actions that repeat a finding in other words to the finding."""
+    findings = [group for group in groups if not group.is_action]
+    titles = [group.first.title for group in findings]
+    bodies = [group.body for group in findings]
+    result = list(findings)
+    for group in groups:
+        if not group.is_action:
+            continue
+        place = repeated(_BRACKETS.sub(" ", group.first.title), titles, bodies)
+        if place is None or group.first.container in {m.container for m in findings[place].mentions[:1]}:
+            result.append(group)
+        else:
+            for mention in group.mentions:
+                findings[place].add(mention)
+    return sorted(result, key=lambda group: group.mentions[0].line)
 
 
 def _repeating(mentions: Sequence[Mention]) -> dict[int, bool]:

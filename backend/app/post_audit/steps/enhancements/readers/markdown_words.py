@@ -25,7 +25,9 @@ __all__ = [
     "has_strong_problem",
     "heading_state",
     "is_action",
+    "is_generic",
     "is_past",
+    "is_telling",
     "is_told_fixed",
     "label_of",
     "role_of",
@@ -119,6 +121,7 @@ _PARTIAL: Final = _words(_VOCABULARY["words"]["partial"])
 _DONE: Final = _words(_VOCABULARY["words"]["done"])
 _OPEN: Final = _words(_VOCABULARY["words"]["open"])
 _GOOD: Final = _words(_VOCABULARY["words"]["good"])
+_WEAK_NOISE: Final = _words(_VOCABULARY["words"]["weak_noise"])
 _PRAISE: Final = _words(_VOCABULARY["words"]["praise"])
 _FUTURE: Final = _words(_VOCABULARY["words"]["future"])
 _UNRELEASED: Final = _words(_VOCABULARY["words"]["unreleased"])
@@ -187,6 +190,8 @@ def role_of(title: str) -> Role | None:
     roles = {role for _, _, role in found}
     if Role.FINDINGS in roles and Role.NOISE in roles and _is_framing(lowered):
         return Role.NOISE
+    if roles == {Role.NOISE} and _WEAK_NOISE.fullmatch(lowered) is None and _is_about_more(lowered):
+        return None
     good = [found.span() for found in dict(_ROLES)[Role.GOOD].finditer(lowered)]
     bad = [found.span() for found in dict(_ROLES)[Role.FINDINGS].finditer(lowered)]
     if (
@@ -202,6 +207,15 @@ def role_of(title: str) -> Role | None:
     if Role.GOOD in roles and Role.FINDINGS in roles:
         return Role.FINDINGS
     return min(found)[2]
+
+
+def _is_about_more(lowered: str) -> bool:
+    """Whether a heading has a word such as "cost" or "links" only among others: "Links without names"."""
+    noise = dict(_ROLES)[Role.NOISE]
+    if any(_WEAK_NOISE.fullmatch(found[0]) is None for found in noise.finditer(lowered)):
+        return False
+    rest = _FILLERS.sub(" ", noise.sub(" ", lowered))
+    return len([word for word in _TOKEN.findall(rest) if word not in _EMPTY_WORDS]) > 1
 
 
 def _is_beside(praise: tuple[int, int], nouns: Sequence[tuple[int, int]]) -> bool:
@@ -385,6 +399,16 @@ def is_told_fixed(text: str) -> bool:
     """Whether one of the sentences of a text begins with a word for done: "Fixed by ... in March."."""
     sentences = re.split(r"(?<=[.!?।])\s+", without_signs(text).casefold())
     return any(_TOLD_FIXED.match(sentence) is not None for sentence in sentences)
+
+
+def is_telling(word: str) -> bool:
+    """Whether a word in lower case says what a text is about: neither an article nor a verb that asks for something."""
+    return word not in _EMPTY_WORDS and _ACTION.fullmatch(word) is None
+
+
+def is_generic(word: str) -> bool:
+    """Whether any title may have a word: page, system, section."""
+    return word in _GENERIC
 
 
 @lru_cache(maxsize=8192)
