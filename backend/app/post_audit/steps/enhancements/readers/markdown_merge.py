@@ -8,6 +8,7 @@ the same, nor two that point at different places.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -131,16 +132,23 @@ def _without_repeats(groups: list[Group]) -> list[Group]:
     findings = [group for group in groups if not group.is_action]
     titles = [group.first.title for group in findings]
     bodies = [group.body for group in findings]
-    result = list(findings)
-    for group in groups:
-        if not group.is_action:
-            continue
-        place = repeated(_BRACKETS.sub(" ", group.first.title), titles, bodies)
-        if place is None or group.first.container in {m.container for m in findings[place].mentions[:1]}:
-            result.append(group)
-        else:
+    plans = Counter(m.container for group in groups for m in group.mentions if m.role is Role.ACTIONS)
+    repeats = Counter(m.container for group in findings for m in group.mentions if m.role is Role.ACTIONS)
+    waiting = [group for group in groups if group.is_action]
+    for is_loose in (False, True):
+        left = []
+        for group in waiting:
+            plan = group.first.container
+            is_loose_plan = is_loose and repeats[plan] * 2 >= plans[plan]
+            place = repeated(_BRACKETS.sub(" ", group.first.title), titles, bodies, is_loose=is_loose_plan)
+            if place is None or plan == findings[place].mentions[0].container:
+                left.append(group)
+                continue
+            repeats[plan] += 1
             for mention in group.mentions:
                 findings[place].add(mention)
+        waiting = left
+    result = [*findings, *waiting]
     return sorted(result, key=lambda group: group.mentions[0].line)
 
 

@@ -23,8 +23,11 @@ _SHORT: Final = 3
 _MOST: Final = 0.55
 """The share of an action's words that one finding must have."""
 _UNNAMED: Final = 0.8
+_LOOSE: Final = 0.4
 _AHEAD: Final = 0.15
 """How much more than the next best it must have."""
+_FEW: Final = 2
+_LONG: Final = 8
 _ALL: Final = 0.95
 
 
@@ -42,8 +45,10 @@ def _agree(one: str, other: str) -> bool:
     return short[:_BEGINNING] == long[:_BEGINNING] or (len(short) >= _PART and short in long)
 
 
-def repeated(action: str, titles: Sequence[str], bodies: Sequence[str]) -> int | None:
+def repeated(action: str, titles: Sequence[str], bodies: Sequence[str], *, is_loose: bool = False) -> int | None:
     """Find the finding that an action repeats, given each one's title and all that is said of it (its body).
+
+    `is_loose` is for a plan most of which repeats: one word that the title of a single finding has is enough.
 
     Returns:
         Its place, or None where none has most of the action's words, or two have nearly as many. Where no word is in
@@ -68,7 +73,13 @@ def repeated(action: str, titles: Sequence[str], bodies: Sequence[str]) -> int |
     is_named = any(_agree(word, other) for word in words for other in named)
     is_most = shares[best] >= (_MOST if is_named else _UNNAMED) and counts[best] >= min(2, len(words)) and ahead >= _AHEAD
     is_all = shares[best] >= _ALL and counts[best] > 1 and ahead > 0
-    return best if is_most or is_all else None
+    is_likely = is_loose and is_named and shares[best] >= _LOOSE and ahead > 0
+    # "Ländervorwahl nachtragen": the one long word that a single title has
+    is_long = len(words) <= _FEW and any(
+        len(word) >= _LONG and sum(row) == 1 and row[best] and any(_agree(word, other) for other in named)
+        for word, row in zip(words, has, strict=True)
+    )
+    return best if is_most or is_all or is_likely or is_long else None
 
 
 def _weight(word: str, findings: int, all_findings: int) -> float:
