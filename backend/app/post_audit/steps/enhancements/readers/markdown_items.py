@@ -49,6 +49,7 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
     has_strong_problem,
     is_action,
     is_past,
+    is_soft_noise,
     is_told_fixed,
     label_of,
     role_of,
@@ -83,6 +84,8 @@ class Mention:
     context: str = ""
     is_sure: bool = True
     is_property: bool = False
+    is_guessed: bool = False
+    """Whether its section's part was told by the entries and not by the heading."""
     number: str = ""
     parts: tuple[str, ...] = ()
     lines: list[int] = field(default_factory=list)
@@ -98,6 +101,7 @@ class _Context:
     heading: str = ""
     container: int = 0
     is_good_unit: bool = False
+    is_guessed: bool = False
     is_tracked: bool = False
     """Whether the entries begin with states: a tick before another of them says that it is done."""
     is_untold: bool = False
@@ -131,6 +135,11 @@ def mentions_of(root: Section, most: int) -> list[Mention]:
     """List the mentions in the order of the text, `most` at most."""
     found = list(islice(_section(root, _Context(is_untold=not _tells_findings(root))), most))
     found.sort(key=lambda mention: mention.line)
+    first = min((m.line for m in found if m.role is not Role.ACTIONS), default=None)
+    for mention in found:
+        if mention.is_guessed and mention.role is Role.ACTIONS and (first is None or mention.line < first):
+            # nothing was told yet that it could be the cure of: what is asked for is what was found
+            mention.role = Role.FINDINGS
     return found
 
 
@@ -173,7 +182,10 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         role = Role.FINDINGS
     if role is None and severity_in(title, is_free=True) and (_is_tagged(title) or _is_list_only(section)):
         role = Role.FINDINGS
-    if role is None:
+    if role is Role.NOISE and is_soft_noise(title) and _has_entries(section):
+        role = None
+    is_guessed = role is None
+    if is_guessed:
         role = guessed_role(section, is_untold=above.is_untold)
     severity = _heading_severity(title) or above.severity
     told = state_of_heading(without_number(title)) if section.level > 1 else None
@@ -186,9 +198,16 @@ def _inside(section: Section, title: str, above: _Context) -> _Context:
         heading=without_number(without_signs(head or title)),
         container=section.line,
         is_good_unit=is_good,
+        is_guessed=is_guessed,
         is_untold=above.is_untold,
         level=section.level,
     )
+
+
+def _has_entries(section: Section) -> bool:
+    """Whether a section has a table, or paragraphs that are told apart and say what is wrong."""
+    has_table = any(isinstance(block, Table) for block in section.blocks)
+    return has_table or guessed_role(section, is_untold=False) is Role.FINDINGS
 
 
 def _has_equals(section: Section) -> bool:
@@ -371,7 +390,7 @@ def _introduced(context: _Context, intro: str) -> _Context:
         return context
     status = Verdict.DONE if role is Role.FIXED else None
     return replace(
-        context, role=role, status=status, severity=_heading_severity(last.rstrip(":")) or context.severity
+        context, role=role, is_guessed=False, status=status, severity=_heading_severity(last.rstrip(":")) or context.severity
     )
 
 
@@ -719,6 +738,7 @@ def _mention(  # noqa: PLR0913 - one case after another
     return Mention(
         title=_short(title),
         is_property=context.is_good_unit,
+        is_guessed=context.is_guessed,
         parts=tuple(path_in(child.text) for child in item.children) if item is not None else (),
         line=line,
         container=context.container,

@@ -71,4 +71,4 @@ def guessed_role(section: Section, *, is_untold: bool) -> Role | None:
     long_enough = sum(len(without_signs(text).split()) >= _SHORTEST for text in texts) * 2 > len(texts)
     if not long_enough or (told < len(texts) * _SHARE and not is_untold):
         return None
-    return Role.ACTIONS if asked > wrong and not is_untold else Role.FINDINGS
+    return Role.ACTIONS if asked > wrong else Role.FINDINGS

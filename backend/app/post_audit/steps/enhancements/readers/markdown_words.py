@@ -27,6 +27,7 @@ __all__ = [
     "is_action",
     "is_generic",
     "is_past",
+    "is_soft_noise",
     "is_telling",
     "is_told_fixed",
     "label_of",
@@ -122,6 +123,7 @@ _DONE: Final = _words(_VOCABULARY["words"]["done"])
 _OPEN: Final = _words(_VOCABULARY["words"]["open"])
 _GOOD: Final = _words(_VOCABULARY["words"]["good"])
 _WEAK_NOISE: Final = _words(_VOCABULARY["words"]["weak_noise"])
+_SOFT_NOISE: Final = _words(_VOCABULARY["words"]["soft_noise"])
 _PRAISE: Final = _words(_VOCABULARY["words"]["praise"])
 _FUTURE: Final = _words(_VOCABULARY["words"]["future"])
 _UNRELEASED: Final = _words(_VOCABULARY["words"]["unreleased"])
@@ -181,12 +183,17 @@ def role_of(title: str) -> Role | None:
     """Tell what part a heading announces; None where its words do not say."""
     lowered = without_signs(title).casefold().replace("\u2019", "'")
     found: list[tuple[int, int, Role]] = []
+    spans: dict[Role, list[tuple[int, int]]] = {}
     for rank, (role, pattern) in enumerate(_ROLES):
         matches = list(pattern.finditer(lowered))
         if matches:
             found.append((_weight(role, rank), matches[-1].end(), role))
+            spans[role] = [match.span() for match in matches]
     if not found:
         return None
+    if Role.GOOD in spans:
+        # "no action needed" praises, whatever "action" alone announces
+        found = [entry for entry in found if not _is_inside(spans[entry[2]], spans[Role.GOOD])]
     roles = {role for _, _, role in found}
     if Role.FINDINGS in roles and Role.NOISE in roles and _is_framing(lowered):
         return Role.NOISE
@@ -209,6 +216,12 @@ def role_of(title: str) -> Role | None:
     return min(found)[2]
 
 
+def is_soft_noise(title: str) -> bool:
+    """Whether a heading such as "Scorecard" or "Overview" frames a report, but may hold a table of findings too."""
+    found = list(dict(_ROLES)[Role.NOISE].finditer(without_signs(title).casefold()))
+    return bool(found) and all(_SOFT_NOISE.fullmatch(match[0]) is not None for match in found)
+
+
 def _is_about_more(lowered: str) -> bool:
     """Whether a heading has a word such as "cost" or "links" only among others: "Links without names"."""
     noise = dict(_ROLES)[Role.NOISE]
@@ -216,6 +229,11 @@ def _is_about_more(lowered: str) -> bool:
         return False
     rest = _FILLERS.sub(" ", noise.sub(" ", lowered))
     return len([word for word in _TOKEN.findall(rest) if word not in _EMPTY_WORDS]) > 1
+
+
+def _is_inside(parts: Sequence[tuple[int, int]], wholes: Sequence[tuple[int, int]]) -> bool:
+    """Whether each of the parts lies in a longer one of the wholes."""
+    return all(any(s <= start and end <= e and e - s > end - start for s, e in wholes) for start, end in parts)
 
 
 def _is_beside(praise: tuple[int, int], nouns: Sequence[tuple[int, int]]) -> bool:
