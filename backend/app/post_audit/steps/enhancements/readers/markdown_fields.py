@@ -221,7 +221,11 @@ def without_number(text: str) -> str:
 def id_of(title: str) -> tuple[str, str]:
     """Split an id off a title ("H-01: Reentrancy", "Issue 3 - ..."): (id, rest); ("", "") without one."""
     coded = _CODED_ID.match(title)
-    if coded and not _LEVEL.fullmatch(coded["id"]) and (not _NO_ID.match(coded["id"]) or re.match(r"^\W{0,3}[\[(]?[HS]-\d", title)):
+    if (
+        coded
+        and not _LEVEL.fullmatch(coded["id"])
+        and (not _NO_ID.match(coded["id"]) or re.match(r"^\W{0,3}[\[(]?[HS]-\d", title))
+    ):
         return re.sub(r"[-_ ]+", "-", coded["id"]), title[coded.end() :].strip()
     named = _NAMED_ID.match(title)
     if named and not title[named.end() :].startswith((".", "%")):

@@ -218,7 +218,8 @@ def _has_equals(section: Section) -> bool:
 
 def _tells_findings(root: Section) -> bool:
     return any(
-        section.level > 1 and role_of(without_number(plain(section.title))) is Role.FINDINGS for section in root.walk()
+        section.level > 1 and role_of(without_number(plain(section.title))) is Role.FINDINGS
+        for section in root.walk()
     )
 
 
@@ -287,7 +288,7 @@ def _is_unit(  # noqa: C901, PLR0911, PLR0913, PLR0917 - one answer for each kin
 ) -> bool:
     if has_id:
         return not any(id_of(without_number(plain(child.title)))[0] for child in section.children)
-    if real or is_role_only(title) or any(tells_states(block.items) for block in _listings(section)):
+    if real or is_role_only(title) or tells_states(_items_of(section)):
         return False
     if section.level > 6 and not (fields.severity or fields.has_status):  # noqa: PLR2004 - six levels of headings
         return False
@@ -358,6 +359,7 @@ def _is_detail(section: Section) -> bool:
 def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
     intro = ""
     has_lists = any(not isinstance(block, Paragraph) or _is_numbered(block) for block in section.blocks)
+    is_tracked = tells_states(_items_of(section))
     for position, block in enumerate(section.blocks):
         within = context
         if isinstance(block, Paragraph):
@@ -370,7 +372,6 @@ def _blocks(section: Section, context: _Context) -> Iterator[Mention]:
         if intro:
             within = _introduced(context, intro)
         if isinstance(block, Listing):
-            is_tracked = tells_states(block.items)
             for item in block.items:
                 yield from _item(item, replace(within, container=block.line, is_tracked=is_tracked))
         elif not is_pair_table(block):
@@ -390,7 +391,11 @@ def _introduced(context: _Context, intro: str) -> _Context:
         return context
     status = Verdict.DONE if role is Role.FIXED else None
     return replace(
-        context, role=role, is_guessed=False, status=status, severity=_heading_severity(last.rstrip(":")) or context.severity
+        context,
+        role=role,
+        is_guessed=False,
+        status=status,
+        severity=_heading_severity(last.rstrip(":")) or context.severity,
     )
 
 
@@ -820,8 +825,8 @@ def _number_of(title: str) -> str:
     return found[1] if found else ""
 
 
-def _listings(section: Section) -> list[Listing]:
-    return [block for block in section.blocks if isinstance(block, Listing)]
+def _items_of(section: Section) -> list[Item]:
+    return [item for block in section.blocks if isinstance(block, Listing) for item in block.items]
 
 
 def _is_list_only(section: Section) -> bool:

@@ -24,7 +24,9 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
 __all__ = ["guessed_role", "is_bold_lead", "is_counted"]
 
 _BOLD: Final = re.compile(r"^(?:\*\*|__)([^*_]{6,140}?)(?:\*\*|__)")
-_COUNTED: Final = re.compile(r"^\W*(?:\(?\d{1,3}[).]|(?:issue|finding|problem|point|no\.?|nr\.?) \d{1,3}\b)", re.IGNORECASE)
+_COUNTED: Final = re.compile(
+    r"^\W*(?:\(?\d{1,3}[).]|(?:issue|finding|problem|point|no\.?|nr\.?) \d{1,3}\b)", re.IGNORECASE
+)
 _FEWEST: Final = 2
 _SHORTEST: Final = 3
 """Words of an entry that may be a sentence; names of devices and tools have fewer."""
@@ -58,7 +60,9 @@ def guessed_role(section: Section, *, is_untold: bool) -> Role | None:
         for block in section.blocks
         if isinstance(block, Listing)
         for item in block.items
-        if label_and_value(item.text)[0] is None and sign_of(item.text) is not Verdict.GOOD and item.box is None
+        if label_and_value(item.text)[0] is None
+        and sign_of(item.text) is not Verdict.GOOD
+        and item.box is None
     ]
     texts = leads + [plain(item.text) for item in entries]
     if len(texts) < _FEWEST:

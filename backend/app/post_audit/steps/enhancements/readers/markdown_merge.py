@@ -130,7 +130,8 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
 def _without_repeats(groups: list[Group]) -> list[Group]:
     """Put actions that repeat a finding in other words to the finding."""
     findings = [group for group in groups if not group.is_action]
-    titles = [group.first.title for group in findings]
+    # of a row, the name before what is wrong is known too: "Rollback | Takes 50 minutes by hand"
+    titles = [f"{group.first.title} {group.first.about.partition(chr(10))[0][:60]}" for group in findings]
     bodies = [group.body for group in findings]
     plans = Counter(m.container for group in groups for m in group.mentions if m.role is Role.ACTIONS)
     repeats = Counter(m.container for group in findings for m in group.mentions if m.role is Role.ACTIONS)

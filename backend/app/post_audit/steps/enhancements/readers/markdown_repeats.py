@@ -27,7 +27,7 @@ _LOOSE: Final = 0.4
 _AHEAD: Final = 0.15
 """How much more than the next best it must have."""
 _FEW: Final = 2
-_LONG: Final = 8
+_LONG: Final = 7
 _ALL: Final = 0.95
 
 
@@ -45,7 +45,9 @@ def _agree(one: str, other: str) -> bool:
     return short[:_BEGINNING] == long[:_BEGINNING] or (len(short) >= _PART and short in long)
 
 
-def repeated(action: str, titles: Sequence[str], bodies: Sequence[str], *, is_loose: bool = False) -> int | None:
+def repeated(
+    action: str, titles: Sequence[str], bodies: Sequence[str], *, is_loose: bool = False
+) -> int | None:
     """Find the finding that an action repeats, given each one's title and all that is said of it (its body).
 
     `is_loose` is for a plan most of which repeats: one word that the title of a single finding has is enough.
@@ -71,7 +73,11 @@ def repeated(action: str, titles: Sequence[str], bodies: Sequence[str], *, is_lo
     ahead = shares[best] - (shares[order[1]] if len(order) > 1 else 0.0)
     named = telling_words(titles[best])
     is_named = any(_agree(word, other) for word in words for other in named)
-    is_most = shares[best] >= (_MOST if is_named else _UNNAMED) and counts[best] >= min(2, len(words)) and ahead >= _AHEAD
+    is_most = (
+        shares[best] >= (_MOST if is_named else _UNNAMED)
+        and counts[best] >= min(2, len(words))
+        and ahead >= _AHEAD
+    )
     is_all = shares[best] >= _ALL and counts[best] > 1 and ahead > 0
     is_likely = is_loose and is_named and shares[best] >= _LOOSE and ahead > 0
     # "Ländervorwahl nachtragen": the one long word that a single title has

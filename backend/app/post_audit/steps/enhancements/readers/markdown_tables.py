@@ -36,6 +36,8 @@ _DONE_HEADER: Final = re.compile(
 _MOST_ROWS: Final = 1_000
 """More than a report may have findings: they are counted, and the report is refused."""
 _TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION)
+_LAST: Final = (*_TITLES, Label.LOCATION, Label.CATEGORY, Label.DETAIL, None)
+"""Where no column has words."""
 _DESCRIBING: Final = re.compile(
     r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE
 )
@@ -61,7 +63,9 @@ def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
     labels = [_column(name) for name in table.header]
     kinds = [_kind(table, place) for place in range(len(labels))]
     labels = [
-        Label.STATUS if kind is _Kind.STATE and label in {Label.PROBLEM, Label.TITLE, Label.DETAIL, Label.FIX} else label
+        Label.STATUS
+        if kind is _Kind.STATE and label in {Label.PROBLEM, Label.TITLE, Label.DETAIL, Label.FIX}
+        else label
         for label, kind in zip(labels, kinds, strict=True)
     ]
     if _is_counting(table, labels):
@@ -151,7 +155,9 @@ class _Kind(Enum):
 
 def _kind(table: Table, place: int) -> _Kind:
     """Tell what a column has by its cells; a title is never looked for among states, levels, ids, and dates."""
-    cells = [plain(row.cells[place]) for row in table.rows if place < len(row.cells) and row.cells[place].strip()]
+    cells = [
+        plain(row.cells[place]) for row in table.rows if place < len(row.cells) and row.cells[place].strip()
+    ]
     most = len(cells) * 0.6
     if not cells:
         return _Kind.CODE
@@ -171,24 +177,16 @@ def _length(table: Table, place: int) -> int:
 def _title_column(table: Table, labels: list[Label | None], kinds: list[_Kind], status: int | None) -> int:
     free = [place for place in range(len(labels)) if place != status and labels[place] is not Label.STATUS]
     telling = [place for place in free if kinds[place] in {_Kind.WORDS, _Kind.NAME}]
-    for wanted in _TITLES:
-        for place in telling:
-            if labels[place] is wanted:
-                return place
     unnamed = [place for place in telling if labels[place] is None]
     worded = [place for place in unnamed if kinds[place] is _Kind.WORDS]
-    if worded:
-        return worded[0] if len(worded) == 1 else max(worded, key=lambda place: (_length(table, place), -place))
-    if unnamed:
-        return unnamed[0]
-    for place in telling:
-        if labels[place] is Label.DETAIL and _DESCRIBING.search(table.header[place]):
-            return place
-    for wanted in (*_TITLES, Label.LOCATION, Label.CATEGORY, Label.DETAIL, None):
-        for place in free:
-            if labels[place] is wanted:
-                return place
-    return 0
+    best = [
+        *(place for wanted in _TITLES for place in telling if labels[place] is wanted),
+        *sorted(worded, key=lambda place: (-_length(table, place), place)),
+        *unnamed,
+        *(p for p in telling if labels[p] is Label.DETAIL and _DESCRIBING.search(table.header[p])),
+        *(place for wanted in _LAST for place in free if labels[place] is wanted),
+    ]
+    return best[0] if best else 0
 
 
 def _row(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0917 - the parts of a table

@@ -199,21 +199,18 @@ def role_of(title: str) -> Role | None:
         return Role.NOISE
     if roles == {Role.NOISE} and _WEAK_NOISE.fullmatch(lowered) is None and _is_about_more(lowered):
         return None
-    good = [found.span() for found in dict(_ROLES)[Role.GOOD].finditer(lowered)]
-    bad = [found.span() for found in dict(_ROLES)[Role.FINDINGS].finditer(lowered)]
-    if (
-        good
-        and bad
-        and all(any(first <= start and end <= last for first, last in good) for start, end in bad)
-    ):
-        # "no issues", "ohne Befund", "positive findings"
-        return Role.GOOD
-    if bad and any(_is_beside(praise.span(), bad) for praise in _PRAISE.finditer(lowered)):
-        # "Positive Feststellungen", "constats positifs": what is found is praised
+    if _is_praised(lowered, spans.get(Role.GOOD, []), spans.get(Role.FINDINGS, [])):
         return Role.GOOD
     if Role.GOOD in roles and Role.FINDINGS in roles:
         return Role.FINDINGS
     return min(found)[2]
+
+
+def _is_praised(lowered: str, good: Sequence[tuple[int, int]], bad: Sequence[tuple[int, int]]) -> bool:
+    """Whether what is found is praised: "no issues", "positive findings", "Positive Feststellungen"."""
+    within = all(any(first <= start and end <= last for first, last in good) for start, end in bad)
+    is_within = bool(good and bad) and within
+    return is_within or any(_is_beside(praise.span(), bad) for praise in _PRAISE.finditer(lowered))
 
 
 def is_soft_noise(title: str) -> bool:
@@ -233,7 +230,9 @@ def _is_about_more(lowered: str) -> bool:
 
 def _is_inside(parts: Sequence[tuple[int, int]], wholes: Sequence[tuple[int, int]]) -> bool:
     """Whether each of the parts lies in a longer one of the wholes."""
-    return all(any(s <= start and end <= e and e - s > end - start for s, e in wholes) for start, end in parts)
+    return all(
+        any(s <= start and end <= e and e - s > end - start for s, e in wholes) for start, end in parts
+    )
 
 
 def _is_beside(praise: tuple[int, int], nouns: Sequence[tuple[int, int]]) -> bool:
