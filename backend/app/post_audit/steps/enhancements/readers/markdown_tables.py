@@ -179,8 +179,10 @@ def _title_column(table: Table, labels: list[Label | None], kinds: list[_Kind], 
     telling = [place for place in free if kinds[place] in {_Kind.WORDS, _Kind.NAME}]
     unnamed = [place for place in telling if labels[place] is None]
     worded = [place for place in unnamed if kinds[place] is _Kind.WORDS]
+    # of "Control | Requirement" the one that says it in words, and not the one that names a kind
+    told = sorted(telling, key=lambda place: (kinds[place] is _Kind.NAME, place))
     best = [
-        *(place for wanted in _TITLES for place in telling if labels[place] is wanted),
+        *(place for wanted in _TITLES for place in told if labels[place] is wanted),
         *sorted(worded, key=lambda place: (-_length(table, place), place)),
         *unnamed,
         *(p for p in telling if labels[p] is Label.DETAIL and _DESCRIBING.search(table.header[p])),

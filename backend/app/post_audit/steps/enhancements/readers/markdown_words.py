@@ -122,6 +122,9 @@ _PARTIAL: Final = _words(_VOCABULARY["words"]["partial"])
 _DONE: Final = _words(_VOCABULARY["words"]["done"])
 _OPEN: Final = _words(_VOCABULARY["words"]["open"])
 _GOOD: Final = _words(_VOCABULARY["words"]["good"])
+_SHARE_DONE: Final = re.compile(
+    r"(?<![\d.,])(\d{1,3})\s*%\s*(?:complete|completed|done|finished|fixed|erledigt|fertig|hecho|fait|पूर्ण)"
+)
 _WEAK_NOISE: Final = _words(_VOCABULARY["words"]["weak_noise"])
 _SOFT_NOISE: Final = _words(_VOCABULARY["words"]["soft_noise"])
 _PRAISE: Final = _words(_VOCABULARY["words"]["praise"])
@@ -303,11 +306,14 @@ def heading_state(title: str) -> Verdict | None:
     return next((verdict for verdict, pattern in _HEADING_STATES if pattern.search(lowered)), None)
 
 
-def _status_of_words(lowered: str) -> Verdict | None:  # noqa: PLR0911 - one case after another
+def _status_of_words(lowered: str) -> Verdict | None:  # noqa: C901, PLR0911 - one case after another
     if not lowered:
         return None
     if _NO_FINDING.search(lowered):
         return Verdict.NONE
+    share = _SHARE_DONE.search(lowered)
+    if share:
+        return {0: Verdict.OPEN, 100: Verdict.DONE}.get(int(share[1]), Verdict.PARTIAL)
     refused = _NOT_DONE.search(lowered)
     if _PARTIAL.search(_NOT_DONE.sub(" ", lowered)):
         return Verdict.PARTIAL
