@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
-from app.post_audit.steps.enhancements.readers.markdown_items import Mention
+from app.post_audit.steps.enhancements.readers.markdown_mention import Mention
 from app.post_audit.steps.enhancements.readers.markdown_repeats import repeated
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Role,
