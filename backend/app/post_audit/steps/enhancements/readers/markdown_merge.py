@@ -15,7 +15,7 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
 from app.post_audit.steps.enhancements.readers.markdown_mention import Mention
-from app.post_audit.steps.enhancements.readers.markdown_repeats import repeated
+from app.post_audit.steps.enhancements.readers.markdown_repeats import Findings
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Role,
     Verdict,
@@ -133,6 +133,7 @@ def _without_repeats(groups: list[Group]) -> list[Group]:
     # of a row, the name before what is wrong is known too: "Rollback | Takes 50 minutes by hand"
     titles = [f"{group.first.title} {group.first.about.partition(chr(10))[0][:60]}" for group in findings]
     bodies = [group.body for group in findings]
+    known = Findings(titles, bodies)
     plans = Counter(m.container for group in groups for m in group.mentions if m.role is Role.ACTIONS)
     repeats = Counter(m.container for group in findings for m in group.mentions if m.role is Role.ACTIONS)
     waiting = [group for group in groups if group.is_action]
@@ -141,7 +142,7 @@ def _without_repeats(groups: list[Group]) -> list[Group]:
         for group in waiting:
             plan = group.first.container
             is_loose_plan = is_loose and repeats[plan] * 2 >= plans[plan]
-            place = repeated(_BRACKETS.sub(" ", group.first.title), titles, bodies, is_loose=is_loose_plan)
+            place = known.repeated(_BRACKETS.sub(" ", group.first.title), is_loose=is_loose_plan)
             if place is None or plan == findings[place].mentions[0].container:
                 left.append(group)
                 continue
