@@ -1,7 +1,8 @@
 """How often the A/B engine switches on noise, and how soon on truth: every number of its guarantee, seeded.
 
 20,000 units a day and arm and a look every two hours (1,667 units a look) unless a line says otherwise. The oracle
-knows both rates; the usual rules are a z-test at 5 % peeked at each look, and "the higher rate of the last two hours".
+knows both rates. Beside ours: a z-test at 5 % peeked at each look, "the higher rate of the last two hours",
+GrowthBook's sequential interval and the mixture sequential probability ratio test (mSPRT), each from its paper.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from statistics import NormalDist
 
 import numpy as np
 from measures.conversion_rollup import rollup
+from measures.sequential_rules import always_valid_lift, mixture_test, peeked_z, rate_of_the_last_look
 from numpy.typing import NDArray
 
 from app.post_audit.replay.conversions import evaluate, first_looks, proven_path, read_units
@@ -145,7 +147,8 @@ def speed(rates: tuple[float, float], most: int, target: int, runs: int) -> list
     for units in (UNITS, 100):
         looks = most // units
         generator = np.random.default_rng(SEED)
-        ours, oracle, rightly = [], [], 0
+        ours, rightly = [], 0
+        others: dict[str, list[NDArray[np.float64]]] = {}
         middle = sum(rates) / 2
         gain = [math.log(rate / middle) for rate in rates]
         loss = [math.log((1 - rate) / (1 - middle)) for rate in rates]
@@ -161,24 +164,47 @@ def speed(rates: tuple[float, float], most: int, target: int, runs: int) -> list
             sums = np.cumsum(converted, axis=2)
             sent = units * np.arange(1, looks + 1)
             known = sum(sums[:, arm] * gain[arm] + (sent - sums[:, arm]) * loss[arm] for arm in (0, 1))
-            oracle.append(first_looks(np.where(known >= math.log(20), 1, -1)) * units)
-        median, best = float(np.median(np.concatenate(ours))), float(np.median(np.concatenate(oracle)))
-        name = f"3 {rates[0]:.1%} to {rates[1]:.1%}, a look every {units:,}"
-        text = f"{median:,.0f}; oracle {best:,.0f}, ratio {median / best:.2f}; right arm {rightly / runs:.1%}"
-        rows.append((name, text, bool(median <= target and rightly / runs >= 0.995)))
+            for name, decided in (
+                ("oracle", known >= math.log(20)),
+                ("GrowthBook's interval", always_valid_lift(sums, sent)),
+                ("mSPRT", mixture_test(sums, sent)),
+            ):
+                others.setdefault(name, []).append(first_looks(np.where(decided, 1, -1)) * units)
+        median = float(np.median(np.concatenate(ours)))
+        beside = {name: float(np.median(np.concatenate(found))) for name, found in others.items()}
+        text = f"{median:,.0f}; right arm {rightly / runs:.1%}; " + ", ".join(
+            f"{name} {other:,.0f} (ratio {median / other:.2f})" for name, other in beside.items()
+        )
+        rows.append(
+            (
+                f"3 {rates[0]:.1%} to {rates[1]:.1%}, a look every {units:,}",
+                text,
+                bool(median <= target and rightly / runs >= 0.995),
+            )
+        )
     return rows
 
 
 def usual(runs: int) -> list[Row]:
-    """The usual rules on equal arms, 14 days."""
+    """What other rules make of equal arms: false switches within 14 and 60 days, a look every two hours."""
     generator = np.random.default_rng(SEED)
-    sums = np.cumsum(generator.binomial(UNITS, 0.04, (runs, 2, 14 * DAY)), axis=2)
-    sent = UNITS * np.arange(1, 14 * DAY + 1)
-    pooled = sums.sum(axis=1) / (2 * sent)
-    z = (sums[:, 0] - sums[:, 1]) / np.sqrt(2 * pooled * (1 - pooled) * sent)
-    return [
-        ("  usual rule: z-test, peeked", f"{(np.abs(z) >= 1.96).any(axis=1).mean():.1%} false, 14 d", None)
-    ]
+    looks = 60 * DAY
+    sums = np.cumsum(generator.binomial(UNITS, 0.04, (runs, 2, looks)), axis=2)
+    sent = UNITS * np.arange(1, looks + 1)
+    rows: list[Row] = []
+    for name, decided in (
+        ("z-test, peeked", peeked_z(sums, sent)),
+        ("GrowthBook's interval", always_valid_lift(sums, sent)),
+        ("mSPRT", mixture_test(sums, sent)),
+    ):
+        text = "; ".join(
+            f"{decided[:, : days * DAY].any(axis=1).mean():.1%} false, {days} d" for days in (14, 60)
+        )
+        rows.append((f"  equal by {name}", text, None))
+    active = rate_of_the_last_look(sums[:, :, : 14 * DAY])
+    flips = np.median((np.diff(active, axis=1) != 0).sum(axis=1))
+    text = f"{active.any(axis=1).mean():.1%} false, 14 d; flips {flips:.0f}"
+    return [*rows, ("  equal by the last two hours", text, None)]
 
 
 def delay(runs: int) -> list[Row]:

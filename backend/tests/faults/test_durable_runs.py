@@ -249,6 +249,8 @@ def test_status_tells_who_works_and_what_waits(fleet: Fleet, connection: psycopg
     fleet.workers(2)
     fleet.ticks(3600)
     until(lambda: told(connection).completed == 1, "the tick has been run")
+    coming = "SELECT max(next_tick) FROM post_audit.workers"
+    until(lambda: marketplace.one(connection, coming) is not None, "the schedule has said when the next is")
     status = fleet.product("person").json("status")["operations"]
     assert sorted(worker["kind"] for worker in status["workers"] if worker["alive"]) == [
         "schedule",

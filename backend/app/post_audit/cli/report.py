@@ -232,7 +232,7 @@ def _print_end(console: Console, report: RunReport, *, is_embedded: bool) -> Non
         console.print(Text(f"Steps only propose until you arm them: post-audit arm STEP ({names})."))
     if report.marketplace == "demonstration":
         console.print(
-            Text("Go on: post-audit serve (the API), post-audit decisions ID (one decision whole),")
+            Text("Go on: post-audit serve (pages and API), post-audit decisions ID (one decision whole),")
         )
         console.print(Text("       post-audit demo --remove; to use your own database: docs/how-to."))
     if shutil.which("post-audit") is None:

@@ -71,7 +71,7 @@ def test_an_audit_arrives_once_and_starts_a_run(client: Client) -> None:
     [
         ({"content": b""}, 422, "is empty"),
         ({"content": REPORT[:40]}, 422, "cut off"),
-        ({"content": b"x", "headers": {"content-length": "200000000"}}, 413, "more than 40 MB"),
+        ({"content": b"x", "headers": {"content-length": "200000000"}}, 413, "more than 64 MB"),
         ({"files": {"file": ("r.json", REPORT)}}, 415, "as a form"),
     ],
     ids=["empty", "cut off", "too large", "a form"],
