@@ -85,7 +85,7 @@ class Findings:
             Its place, or None where none has most of the action's words, or two have nearly as many. Where no word is
             in the title, nearly all are to be in the body: a long text has most words by chance.
         """
-        words = sorted(_telling_words(action))
+        words = sorted(_telling_words(action)) if self._titles else []
         has = [self._places_of(word) for word in words]
         weights = [
             _weight(word, len(places), len(self._titles)) for word, places in zip(words, has, strict=True)
