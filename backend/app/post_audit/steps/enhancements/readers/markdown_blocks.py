@@ -22,6 +22,8 @@ __all__ = ["Block", "Item", "Listing", "Paragraph", "Row", "Section", "Table", "
 _PSEUDO_LEVEL: Final = 7
 """The level of a line in bold letters that stands where a heading could."""
 _LONGEST_PSEUDO: Final = 120
+_SENTENCE: Final = 4
+"""Words of a line in bold letters that is a sentence, and no heading, when it ends with a full stop."""
 _LONGEST_LINE: Final = 1_000
 """Letters of one line that are looked at; what a person writes beyond is no title and no state."""
 
@@ -248,7 +250,8 @@ class _Builder:
             item.text = " ".join(text for _, text in lines)
             return
         bold = _BOLD_LINE.match(lines[0][1]) if len(lines) == 1 and not self._items else None
-        if bold and len(lines[0][1]) <= _LONGEST_PSEUDO and "**" not in bold[1]:
+        is_sentence = bold is not None and bold[1].endswith(".") and len(bold[1].split()) >= _SENTENCE
+        if bold and not is_sentence and len(lines[0][1]) <= _LONGEST_PSEUDO and "**" not in bold[1]:
             self._open(_PSEUDO_LEVEL, lines[0][1], lines[0][0])
             return
         self._blocks().append(Paragraph(lines=lines))

@@ -58,6 +58,8 @@ _NO_ID: Final = re.compile(
     r"UDP|TCP|PORT|MVP|NODE|PYTHON|WINDOWS|IOS|ANDROID|HTML|K|CIS|NIST|SP)[-_ ]?\d",
     re.IGNORECASE,
 )
+_LEVEL: Final = re.compile(r"[PS][0-4]")
+"""A level that many findings share, and no id."""
 _LABELLED: Final = re.compile(
     r"^[^\w*_\[]{0,4}(?:\*\*|__)?([^*_:|]{1,48}?)(?:\*\*|__)?\s*[:：](?:\*\*|__)?\s*(.*)$"  # noqa: RUF001 - digits and colons of other scripts are meant
 )
@@ -219,7 +221,11 @@ def without_number(text: str) -> str:
 def id_of(title: str) -> tuple[str, str]:
     """Split an id off a title ("H-01: Reentrancy", "Issue 3 - ..."): (id, rest); ("", "") without one."""
     coded = _CODED_ID.match(title)
-    if coded and (not _NO_ID.match(coded["id"]) or re.match(r"^\W{0,3}[\[(]?[HS]-\d", title)):
+    if (
+        coded
+        and not _LEVEL.fullmatch(coded["id"])
+        and (not _NO_ID.match(coded["id"]) or re.match(r"^\W{0,3}[\[(]?[HS]-\d", title))
+    ):
         return re.sub(r"[-_ ]+", "-", coded["id"]), title[coded.end() :].strip()
     named = _NAMED_ID.match(title)
     if named and not title[named.end() :].startswith((".", "%")):

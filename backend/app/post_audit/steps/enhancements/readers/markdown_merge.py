@@ -8,12 +8,14 @@ the same, nor two that point at different places.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from app.post_audit.steps.enhancements.fingerprint import normal_words
-from app.post_audit.steps.enhancements.readers.markdown_items import Mention
+from app.post_audit.steps.enhancements.readers.markdown_mention import Mention
+from app.post_audit.steps.enhancements.readers.markdown_repeats import Findings
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Role,
     Verdict,
@@ -78,6 +80,16 @@ class Group:
         return Verdict.OPEN
 
     @property
+    def is_action(self) -> bool:
+        """Whether nothing but actions tell of it."""
+        return all(mention.role is Role.ACTIONS and not mention.identifier for mention in self.mentions)
+
+    @property
+    def body(self) -> str:
+        """All that is said of it."""
+        return "\n".join(f"{m.title} {m.context} {m.location} {m.about}" for m in self.mentions)
+
+    @property
     def location(self) -> str:
         """The place of the first mention that has one."""
         return next((mention.location for mention in self.mentions if mention.location), "")
@@ -112,7 +124,34 @@ def grouped(mentions: Sequence[Mention]) -> list[Group]:
         if mention.identifier:
             by_identifier.setdefault(mention.identifier, group)
         by_title.setdefault(exact, group)
-    return _joined(groups)
+    return _without_repeats(_joined(groups))
+
+
+def _without_repeats(groups: list[Group]) -> list[Group]:
+    """Put actions that repeat a finding in other words to the finding."""
+    findings = [group for group in groups if not group.is_action]
+    # of a row, the name before what is wrong is known too: "Rollback | Takes 50 minutes by hand"
+    titles = [f"{group.first.title} {group.first.about.partition(chr(10))[0][:60]}" for group in findings]
+    bodies = [group.body for group in findings]
+    known = Findings(titles, bodies)
+    plans = Counter(m.container for group in groups for m in group.mentions if m.role is Role.ACTIONS)
+    repeats = Counter(m.container for group in findings for m in group.mentions if m.role is Role.ACTIONS)
+    waiting = [group for group in groups if group.is_action]
+    for is_loose in (False, True):
+        left = []
+        for group in waiting:
+            plan = group.first.container
+            is_loose_plan = is_loose and repeats[plan] * 2 >= plans[plan]
+            place = known.repeated(_BRACKETS.sub(" ", group.first.title), is_loose=is_loose_plan)
+            if place is None or plan == findings[place].mentions[0].container:
+                left.append(group)
+                continue
+            repeats[plan] += 1
+            for mention in group.mentions:
+                findings[place].add(mention)
+        waiting = left
+    result = [*findings, *waiting]
+    return sorted(result, key=lambda group: group.mentions[0].line)
 
 
 def _repeating(mentions: Sequence[Mention]) -> dict[int, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Row, Table, plain
@@ -17,6 +18,7 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
     role_of,
     severity_in,
     sign_of,
+    state_alone,
     status_of,
     without_signs,
 )
@@ -24,6 +26,7 @@ from app.post_audit.steps.enhancements.readers.markdown_words import (
 __all__ = ["TableFinding", "rows_of"]
 
 _NUMERIC: Final = re.compile(r"^[\s\d.,%/+:x×~<>≤≥()–—-]*$")
+_CODE: Final = re.compile(r"^\W*(?:[A-Za-z]{0,6}[-. ]?\d[\w.-]*|\d{1,2}[./ -]\w{2,9}[./ -]?\d{0,4})\W*$")
 _TOTAL: Final = re.compile(
     r"^(total|sum|overall|gesamt|summe|totales?|totaux|totale|totaal|कुल)\b", re.IGNORECASE
 )
@@ -33,6 +36,8 @@ _DONE_HEADER: Final = re.compile(
 _MOST_ROWS: Final = 1_000
 """More than a report may have findings: they are counted, and the report is refused."""
 _TITLES: Final = (Label.PROBLEM, Label.TITLE, Label.ACTION)
+_LAST: Final = (*_TITLES, Label.LOCATION, Label.CATEGORY, Label.DETAIL, None)
+"""Where no column has words."""
 _DESCRIBING: Final = re.compile(
     r"(descri|beschreib|detail|विवरण|observ|note|remark|comment|impact)", re.IGNORECASE
 )
@@ -56,6 +61,13 @@ class TableFinding:
 def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
     """List the rows that speak of findings; None where the table's columns say nothing of any state."""
     labels = [_column(name) for name in table.header]
+    kinds = [_kind(table, place) for place in range(len(labels))]
+    labels = [
+        Label.STATUS
+        if kind is _Kind.STATE and label in {Label.PROBLEM, Label.TITLE, Label.DETAIL, Label.FIX}
+        else label
+        for label, kind in zip(labels, kinds, strict=True)
+    ]
     if _is_counting(table, labels):
         return []
     status = _status_column(table, labels)
@@ -69,7 +81,7 @@ def rows_of(table: Table, role: Role | None) -> list[TableFinding] | None:
         )
         if many or role not in {Role.FINDINGS, Role.ACTIONS, Role.FIXED}:
             return None
-    title = _title_column(table.header, labels, status)
+    title = _title_column(table, labels, kinds, status)
     found = []
     for row in table.rows[:_MOST_ROWS]:
         cells = row.cells + [""] * (len(labels) - len(row.cells))
@@ -131,21 +143,52 @@ def _status_column(table: Table, labels: list[Label | None]) -> int | None:
     return best
 
 
-def _title_column(header: list[str], labels: list[Label | None], status: int | None) -> int:
-    for wanted in _TITLES:
-        for place, label in enumerate(labels):
-            if label is wanted and place != status:
-                return place
-    for place, label in enumerate(labels):
-        if label is None and place != status:
-            return place
-    for place, label in enumerate(labels):
-        if label is Label.DETAIL and _DESCRIBING.search(header[place]):
-            return place
-    for wanted in (Label.LOCATION, Label.CATEGORY, Label.DETAIL):
-        if wanted in labels:
-            return labels.index(wanted)
-    return 0
+class _Kind(Enum):
+    """What most cells of a column are."""
+
+    STATE = "states"
+    SEVERITY = "severities"
+    CODE = "ids, numbers, dates"
+    NAME = "one or two words"
+    WORDS = "words"
+
+
+def _kind(table: Table, place: int) -> _Kind:
+    """Tell what a column has by its cells; a title is never looked for among states, levels, ids, and dates."""
+    cells = [
+        plain(row.cells[place]) for row in table.rows if place < len(row.cells) and row.cells[place].strip()
+    ]
+    most = len(cells) * 0.6
+    if not cells:
+        return _Kind.CODE
+    if sum(state_alone(cell) is not None for cell in cells) >= most:
+        return _Kind.STATE
+    if sum(severity_in(cell) is not None and len(cell.split()) < 3 for cell in cells) >= most:  # noqa: PLR2004 - a level's name
+        return _Kind.SEVERITY
+    if sum(_CODE.match(cell) is not None or _NUMERIC.match(cell) is not None for cell in cells) >= most:
+        return _Kind.CODE
+    return _Kind.NAME if sum(len(cell.split()) for cell in cells) < len(cells) * 2 else _Kind.WORDS
+
+
+def _length(table: Table, place: int) -> int:
+    return sum(len(row.cells[place]) for row in table.rows if place < len(row.cells))
+
+
+def _title_column(table: Table, labels: list[Label | None], kinds: list[_Kind], status: int | None) -> int:
+    free = [place for place in range(len(labels)) if place != status and labels[place] is not Label.STATUS]
+    telling = [place for place in free if kinds[place] in {_Kind.WORDS, _Kind.NAME}]
+    unnamed = [place for place in telling if labels[place] is None]
+    worded = [place for place in unnamed if kinds[place] is _Kind.WORDS]
+    # of "Control | Requirement" the one that says it in words, and not the one that names a kind
+    told = sorted(telling, key=lambda place: (kinds[place] is _Kind.NAME, place))
+    best = [
+        *(place for wanted in _TITLES for place in told if labels[place] is wanted),
+        *sorted(worded, key=lambda place: (-_length(table, place), place)),
+        *unnamed,
+        *(p for p in telling if labels[p] is Label.DETAIL and _DESCRIBING.search(table.header[p])),
+        *(place for wanted in _LAST for place in free if labels[place] is wanted),
+    ]
+    return best[0] if best else 0
 
 
 def _row(  # noqa: C901, PLR0911, PLR0912, PLR0913, PLR0917 - the parts of a table

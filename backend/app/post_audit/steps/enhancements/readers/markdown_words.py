@@ -23,13 +23,18 @@ __all__ = [
     "has_problem",
     "has_role_words_only",
     "has_strong_problem",
+    "heading_state",
     "is_action",
+    "is_generic",
     "is_past",
+    "is_soft_noise",
+    "is_telling",
     "is_told_fixed",
     "label_of",
     "role_of",
     "severity_in",
     "sign_of",
+    "state_alone",
     "status_of",
     "tokens_of",
     "without_signs",
@@ -117,6 +122,18 @@ _PARTIAL: Final = _words(_VOCABULARY["words"]["partial"])
 _DONE: Final = _words(_VOCABULARY["words"]["done"])
 _OPEN: Final = _words(_VOCABULARY["words"]["open"])
 _GOOD: Final = _words(_VOCABULARY["words"]["good"])
+_SHARE_DONE: Final = re.compile(
+    r"(?<![\d.,])(\d{1,3})\s*%\s*(?:complete|completed|done|finished|fixed|erledigt|fertig|hecho|fait|पूर्ण)"
+)
+_WEAK_NOISE: Final = _words(_VOCABULARY["words"]["weak_noise"])
+_SOFT_NOISE: Final = _words(_VOCABULARY["words"]["soft_noise"])
+_PRAISE: Final = _words(_VOCABULARY["words"]["praise"])
+_FUTURE: Final = _words(_VOCABULARY["words"]["future"])
+_UNRELEASED: Final = _words(_VOCABULARY["words"]["unreleased"])
+_HEADING_STATES: Final = (
+    (Verdict.PARTIAL, _words(_VOCABULARY["heading_states"]["partial"])),
+    (Verdict.OPEN, _words(_VOCABULARY["heading_states"]["open"])),
+)
 
 _SEVERITY_WORDS: Final = tuple((name, _words(words)) for name, words in _VOCABULARY["severities"].items())
 _SEVERITY_PHRASE: Final = re.compile(
@@ -169,27 +186,61 @@ def role_of(title: str) -> Role | None:
     """Tell what part a heading announces; None where its words do not say."""
     lowered = without_signs(title).casefold().replace("\u2019", "'")
     found: list[tuple[int, int, Role]] = []
+    spans: dict[Role, list[tuple[int, int]]] = {}
     for rank, (role, pattern) in enumerate(_ROLES):
         matches = list(pattern.finditer(lowered))
         if matches:
             found.append((_weight(role, rank), matches[-1].end(), role))
+            spans[role] = [match.span() for match in matches]
     if not found:
         return None
+    if Role.GOOD in spans:
+        # "no action needed" praises, whatever "action" alone announces
+        found = [entry for entry in found if not _is_inside(spans[entry[2]], spans[Role.GOOD])]
     roles = {role for _, _, role in found}
     if Role.FINDINGS in roles and Role.NOISE in roles and _is_framing(lowered):
         return Role.NOISE
-    good = [found.span() for found in dict(_ROLES)[Role.GOOD].finditer(lowered)]
-    bad = [found.span() for found in dict(_ROLES)[Role.FINDINGS].finditer(lowered)]
-    if (
-        good
-        and bad
-        and all(any(first <= start and end <= last for first, last in good) for start, end in bad)
-    ):
-        # "no issues", "ohne Befund", "positive findings"
+    if roles == {Role.NOISE} and _WEAK_NOISE.fullmatch(lowered) is None and _is_about_more(lowered):
+        return None
+    if _is_praised(lowered, spans.get(Role.GOOD, []), spans.get(Role.FINDINGS, [])):
         return Role.GOOD
     if Role.GOOD in roles and Role.FINDINGS in roles:
         return Role.FINDINGS
     return min(found)[2]
+
+
+def _is_praised(lowered: str, good: Sequence[tuple[int, int]], bad: Sequence[tuple[int, int]]) -> bool:
+    """Whether what is found is praised: "no issues", "positive findings", "Positive Feststellungen"."""
+    within = all(any(first <= start and end <= last for first, last in good) for start, end in bad)
+    is_within = bool(good and bad) and within
+    return is_within or any(_is_beside(praise.span(), bad) for praise in _PRAISE.finditer(lowered))
+
+
+def is_soft_noise(title: str) -> bool:
+    """Whether a heading such as "Scorecard" or "Overview" frames a report, but may hold a table of findings too."""
+    found = list(dict(_ROLES)[Role.NOISE].finditer(without_signs(title).casefold()))
+    return bool(found) and all(_SOFT_NOISE.fullmatch(match[0]) is not None for match in found)
+
+
+def _is_about_more(lowered: str) -> bool:
+    """Whether a heading has a word such as "cost" or "links" only among others: "Links without names"."""
+    noise = dict(_ROLES)[Role.NOISE]
+    if any(_WEAK_NOISE.fullmatch(found[0]) is None for found in noise.finditer(lowered)):
+        return False
+    rest = _FILLERS.sub(" ", noise.sub(" ", lowered))
+    return len([word for word in _TOKEN.findall(rest) if word not in _EMPTY_WORDS]) > 1
+
+
+def _is_inside(parts: Sequence[tuple[int, int]], wholes: Sequence[tuple[int, int]]) -> bool:
+    """Whether each of the parts lies in a longer one of the wholes."""
+    return all(
+        any(s <= start and end <= e and e - s > end - start for s, e in wholes) for start, end in parts
+    )
+
+
+def _is_beside(praise: tuple[int, int], nouns: Sequence[tuple[int, int]]) -> bool:
+    """Whether an adjective stands right before or behind one of the nouns."""
+    return any(start - praise[1] in {0, 1} or praise[0] - end in {0, 1} for start, end in nouns)
 
 
 def _weight(role: Role, rank: int) -> int:
@@ -231,16 +282,47 @@ def status_of(text: str) -> Verdict | None:
     return words or sign
 
 
-def _status_of_words(lowered: str) -> Verdict | None:  # noqa: PLR0911 - one case after another
+@lru_cache(maxsize=8192)
+def state_alone(text: str) -> Verdict | None:
+    """Read a state of words that say nothing but the state: "WIP", "in progress", "done"; None of any others."""
+    lowered = without_signs(_plain_marks(text)).casefold().strip(" .:!")
+    for verdict, pattern in (
+        (Verdict.NONE, _NO_FINDING),
+        (Verdict.PARTIAL, _PARTIAL),
+        (Verdict.OPEN, _NOT_DONE),
+        (Verdict.DONE, _DONE),
+        (Verdict.OPEN, _OPEN),
+        (Verdict.GOOD, _GOOD),
+    ):
+        if pattern.fullmatch(lowered):
+            return verdict
+    return None
+
+
+@lru_cache(maxsize=4096)
+def heading_state(title: str) -> Verdict | None:
+    """Read the state that a heading gives in ordinary words to what stands below it."""
+    lowered = title.casefold().replace("\u2019", "'")
+    return next((verdict for verdict, pattern in _HEADING_STATES if pattern.search(lowered)), None)
+
+
+def _status_of_words(lowered: str) -> Verdict | None:  # noqa: C901, PLR0911 - one case after another
     if not lowered:
         return None
     if _NO_FINDING.search(lowered):
         return Verdict.NONE
-    if _PARTIAL.search(lowered):
+    share = _SHARE_DONE.search(lowered)
+    if share:
+        return {0: Verdict.OPEN, 100: Verdict.DONE}.get(int(share[1]), Verdict.PARTIAL)
+    refused = _NOT_DONE.search(lowered)
+    if _PARTIAL.search(_NOT_DONE.sub(" ", lowered)):
         return Verdict.PARTIAL
-    if _NOT_DONE.search(lowered):
+    is_done = _DONE.search(lowered) is not None
+    if is_done and _UNRELEASED.search(lowered):
+        return Verdict.PARTIAL
+    if refused or _FUTURE.search(lowered):
         return Verdict.OPEN
-    if _DONE.search(lowered):
+    if is_done:
         return Verdict.DONE
     if lowered in {"no", "nein", "non", "não", "नहीं", "x"}:
         return Verdict.OPEN
@@ -340,6 +422,16 @@ def is_told_fixed(text: str) -> bool:
     """Whether one of the sentences of a text begins with a word for done: "Fixed by ... in March."."""
     sentences = re.split(r"(?<=[.!?।])\s+", without_signs(text).casefold())
     return any(_TOLD_FIXED.match(sentence) is not None for sentence in sentences)
+
+
+def is_telling(word: str) -> bool:
+    """Whether a word in lower case says what a text is about: neither an article nor a verb that asks for something."""
+    return word not in _EMPTY_WORDS and _ACTION.fullmatch(word) is None
+
+
+def is_generic(word: str) -> bool:
+    """Whether any title may have a word: page, system, section."""
+    return word in _GENERIC
 
 
 @lru_cache(maxsize=8192)

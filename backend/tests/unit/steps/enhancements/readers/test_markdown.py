@@ -23,15 +23,15 @@ def together(folder: Path) -> Score:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real reports (../shared/data) are not here")
 def test_real_reports_are_read_as_people_read_them() -> None:
     score = together(SHARED)
-    assert score.f1 >= 0.90
-    assert score.states >= 0.95
+    assert score.f1 >= 0.95
+    assert score.states >= 0.98
 
 
 def test_reports_in_other_styles_are_read_too() -> None:
-    assert len(list(OURS.glob("*.md"))) >= 10
+    assert len(list(OURS.glob("*.md"))) >= 30
     score = together(OURS)
-    assert score.f1 >= 0.80
-    assert score.states >= 0.90
+    assert score.f1 >= 0.95
+    assert score.states >= 0.98
 
 
 def states(audit: ParsedAudit) -> list[tuple[int | None, str, str]]:
@@ -41,6 +41,59 @@ def states(audit: ParsedAudit) -> list[tuple[int | None, str, str]]:
 def test_boxes(read: Read) -> None:
     text = "# Audit\n\n## Checklist\n\n- [ ] Rotate keys\n- [x] Turn on logs\n- [~] Translate help\n"
     assert [found[:2] for found in states(read(text, "a.md"))] == [(5, OPEN), (6, DONE), (7, PARTIAL)]
+
+
+def test_states_before_entries_below_a_heading_that_is_a_level_only(read: Read) -> None:
+    entries = "- DONE – Crash on start\n- WIP: Wrong cent\n* Pay\n  * (open) Sheet closes\n"
+    text = f"# Release\n\n## P0 – must ship\n\n{entries}"
+    assert states(read(text, "a.md")) == [
+        (5, DONE, "critical"),
+        (6, PARTIAL, "critical"),
+        (8, OPEN, "critical"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "state"),
+    [
+        ("Still open", OPEN),
+        ("Parked", OPEN),
+        ("In the works", PARTIAL),
+        ("Already sorted out since May", DONE),
+    ],
+)
+def test_headings_tell_states_in_ordinary_words(read: Read, heading: str, state: str) -> None:
+    found = states(
+        read(f"# Notes\n\n## {heading}\n\n- Audio of room 7 stops\n- Map turns the wrong way\n", "a.md")
+    )
+    assert [entry[:2] for entry in found] == [(5, state), (6, state)]
+
+
+@pytest.mark.parametrize(
+    "heading", ["Positive Feststellungen", "Points positifs", "The good news", "No action needed"]
+)
+def test_praise_is_no_finding(read: Read, heading: str) -> None:
+    text = (
+        f"# Notes\n\n## Issues\n\n- Search is broken\n\n## {heading}\n\n- Logs are kept\n- Nobody got lost\n"
+    )
+    assert [found[0] for found in states(read(text, "a.md"))] == [5]
+
+
+def test_an_action_in_other_words_settles_the_finding(read: Read) -> None:
+    first = "**Backups were never tried.** Snapshots exist, nobody has restored one.\n\n"
+    second = "**Search is slow.** It takes 9 s.\n\n"
+    plan = "## Next steps\n\n- [x] Try to restore the snapshots\n- [ ] Buy a plan\n"
+    text = f"# Notes\n\n## What hurts\n\n{first}{second}{plan}"
+    assert [found[:2] for found in states(read(text, "a.md"))] == [(5, DONE), (7, OPEN), (12, OPEN)]
+
+
+def test_states_are_no_titles_of_rows(read: Read) -> None:
+    rows = "| 1 | Closed | Receipts are not dated |\n| 2 | Open | Petty cash is not counted |\n| 3 | N/A | Travel |\n"
+    audit = read(f"# Audit\n\n## Findings\n\n| Nr | Where we are | Point |\n|---|---|---|\n{rows}", "a.md")
+    assert [(finding.title, finding.status) for finding in audit.findings] == [
+        ("Receipts are not dated", DONE),
+        ("Petty cash is not counted", OPEN),
+    ]
 
 
 def test_severity_is_inherited_from_the_heading(read: Read) -> None:
