@@ -507,7 +507,8 @@ def _draw_projection(_view: View, one: dict[str, Any] | None) -> None:
     holdout = one["allocation"]["holdout_basis_points"]
     rows.append(("Holdout", "after a winner" if holdout is None else percent(holdout / _ALL)))
     rows.append(("Window to claim", f"{one['window_hours']} h"))
-    rows.append(("Gained so far", f"{one['gained_conversions']:+,.0f} claims".replace("-", "\N{MINUS SIGN}")))
+    gained = round(one["gained_conversions"])
+    rows.append(("Against even shares", f"{abs(gained):,} claims {'fewer' if gained < 0 else 'more'}"))
     pairs(rows)
 
 
