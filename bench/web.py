@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -74,9 +75,18 @@ def fill(conninfo: str, *, tasks: int, invites: int) -> None:
         connection.execute(_CLAIMS)
         connection.execute("VACUUM ANALYZE")
     database = PsycopgDatabase(conninfo)
+    # As the first run does; counting ten million invites for the first time takes minutes.
+    while not dict(_mapping(database.call("post_audit_maintain_conversions")))["complete"]:
+        pass
     for number in range(_DECISIONS):
         decide(database, nothing(), tick=f"tick {number}")
     database.close()
+
+
+def _mapping(answer: object) -> Mapping[str, object]:
+    if not isinstance(answer, Mapping):
+        raise TypeError(answer)
+    return answer
 
 
 def lists(openapi: dict[str, Any]) -> list[str]:
