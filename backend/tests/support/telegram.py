@@ -92,6 +92,10 @@ class BotApi:
     faults: deque[int] = field(default_factory=deque)
     chats: dict[str, list[Shown]] = field(default_factory=lambda: {CHAT: [], GROUP: []})
     moved_to: int | None = None
+    kind: str | None = None
+    """The type of the chat, where it is not to be read from its number."""
+    member: dict[str, Any] = field(default_factory=lambda: {"status": "member"})
+    """What the bot is in the chat."""
     exceeded: int = 0
     calls: list[tuple[str, float]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -155,6 +159,8 @@ class BotApi:
         told = json.loads(body)
         chat = str(told.get("chat_id", ""))
         self.calls.append((found[2], self.clock()))
+        if found[2] == "getMe":
+            return {"id": int(self.token.partition(":")[0]), "is_bot": True, "username": "post_audit_bot"}
         if self.moved_to is not None and chat != str(self.moved_to):
             raise _Refused(
                 400,
@@ -169,6 +175,13 @@ class BotApi:
         if self.faults and self.faults[0] != 0:
             # as a proxy in between does it: with the address, and the token in it
             raise _Refused(self.faults.popleft(), f"Internal Server Error at {path}")
+        if found[2] == "getChat":
+            return {
+                "id": int(chat),
+                "type": self.kind or ("supergroup" if chat.startswith("-") else "private"),
+            }
+        if found[2] == "getChatMember":
+            return {"user": {"id": told.get("user_id")}, **self.member}
         self._count(chat)
         text = self._read(told)
         match found[2]:
