@@ -2619,7 +2619,7 @@ BEGIN ATOMIC
     'last', (SELECT jsonb_build_object('run_id', s.run_id, 'state', s.state, 'error', s.error, 'finished_at', s.finished_at)
       FROM post_audit.step_runs AS s WHERE s.step = m.step ORDER BY s.run_id DESC LIMIT 1),
     'decision', (SELECT jsonb_build_object('id', d.id, 'outcome', d.outcome, 'state', d.state, 'headline', d.headline,
-        'reasons', d.reasons, 'next', replace(d.next, '{decision}', d.id::text), 'decided_at', d.decided_at)
+        'reasons', d.reasons, 'numbers', CASE WHEN d.step IN ('conversions', 'infrastructure') THEN d.numbers ELSE '{}' END, 'next', replace(d.next, '{decision}', d.id::text), 'decided_at', d.decided_at)
       FROM post_audit.decisions AS d WHERE d.step = m.step AND d.kind = 'step' ORDER BY d.id DESC LIMIT 1),
     'waiting', (SELECT jsonb_build_object('decision_id', max(d.id), 'changes', count(*))
       FROM post_audit.decisions AS d JOIN post_audit.changes AS c ON c.decision_id = d.id AND c.state = 'proposed'
@@ -7564,6 +7564,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '58427a5bac9ee8933350cabb2e3df7a2efb1f13d40bdb299914b8b8be70ec043' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '12644a3a1080d460454c4c42f55412b474412919303cbf2ed5242cc7acff2354' WHERE v.id = 1;
 
 COMMIT;

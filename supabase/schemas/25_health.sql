@@ -49,7 +49,7 @@ BEGIN ATOMIC
     'last', (SELECT jsonb_build_object('run_id', s.run_id, 'state', s.state, 'error', s.error, 'finished_at', s.finished_at)
       FROM post_audit.step_runs AS s WHERE s.step = m.step ORDER BY s.run_id DESC LIMIT 1),
     'decision', (SELECT jsonb_build_object('id', d.id, 'outcome', d.outcome, 'state', d.state, 'headline', d.headline,
-        'reasons', d.reasons, 'next', replace(d.next, '{decision}', d.id::text), 'decided_at', d.decided_at)
+        'reasons', d.reasons, 'numbers', CASE WHEN d.step IN ('conversions', 'infrastructure') THEN d.numbers ELSE '{}' END, 'next', replace(d.next, '{decision}', d.id::text), 'decided_at', d.decided_at)
       FROM post_audit.decisions AS d WHERE d.step = m.step AND d.kind = 'step' ORDER BY d.id DESC LIMIT 1),
     'waiting', (SELECT jsonb_build_object('decision_id', max(d.id), 'changes', count(*))
       FROM post_audit.decisions AS d JOIN post_audit.changes AS c ON c.decision_id = d.id AND c.state = 'proposed'

@@ -176,6 +176,12 @@ class _Place:
         """The connection string; `ConfigurationError` where there is only the REST interface."""
         return _needed(self.direct)
 
+    def database(self) -> Database:
+        """The port to it; nothing is opened before its first call."""
+        return self.rest or PsycopgDatabase(
+            self.conninfo, label="embedded" if self.server is not None else ""
+        )
+
 
 def _needed(conninfo: str | None) -> str:
     if conninfo is None:
@@ -230,8 +236,7 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         if place.server is not None and needs_migration(place.conninfo):
             migrate(place.conninfo)
             is_new = True
-        label = "embedded" if place.server is not None else ""
-        database: Database = place.rest or PsycopgDatabase(place.conninfo, label=label)
+        database = place.database()
         if is_new:
             _arm_untouched(database)
     except BaseException:

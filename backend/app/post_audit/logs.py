@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from structlog.types import EventDict, WrappedLogger
 
-__all__ = ["BACKUPS", "MAXIMUM_BYTES", "SharedRotatingFileHandler", "configure", "get_logger", "redact"]
+__all__ = [
+    "BACKUPS",
+    "MAXIMUM_BYTES",
+    "SharedRotatingFileHandler",
+    "configure",
+    "get_logger",
+    "hide",
+    "redact",
+]
 
 MAXIMUM_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
@@ -133,6 +141,12 @@ class SharedRotatingFileHandler(logging.handlers.WatchedFileHandler):
             self.reopenIfNeeded()
 
 
+def hide(secrets: Iterable[str]) -> None:
+    """Know these secrets, and no others, in all that is redacted from now on."""
+    _known.clear()
+    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
+
+
 def configure(
     *, log_file: Path, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
 ) -> None:
@@ -140,8 +154,7 @@ def configure(
 
     A log file that cannot be written is said once on standard error and does not stop the work.
     """
-    _known.clear()
-    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
+    hide(secrets)
     sys.excepthook = _tell_uncaught
     threading.excepthook = _tell_uncaught_in_thread
     shared: list[Any] = [

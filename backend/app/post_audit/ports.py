@@ -117,4 +117,4 @@ class Sender(Protocol):
         """Try once; never raise for what the receiver does, only for what is wrong with us."""
 
     def probe(self, now: datetime) -> Probe:
-        """Ask whether it would take messages, and change nothing there; `now` by the clock that messages are signed by."""
+        """Ask whether it would take messages, and change nothing there; `now` is what a signature says the time is."""

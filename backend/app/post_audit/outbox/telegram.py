@@ -162,20 +162,15 @@ class TelegramSender:
         """Why the bot cannot write to a group or channel; None where it can, and for a person's chat."""
         if chat.get("type") not in {"group", "supergroup", "channel"}:
             return None
-        member = self._call("getChatMember", chat_id=self._chat, user_id=bot.get("id"))
-        if isinstance(member, Unanswered) or member.result is None:
-            return "could not be found among the chat's members"
-        match member.result.get("status"):
-            case "left" | "kicked":
-                return "is not in the chat"
-            case "restricted" if member.result.get("can_send_messages") is False:
-                return "is in the chat and may not write there"
-            case "member" if chat.get("type") == "channel":
-                return "is no administrator of the channel"
-            case "administrator" if (
-                chat.get("type") == "channel" and member.result.get("can_post_messages") is False
-            ):
-                return "may not post in the channel"
+        answer = self._call("getChatMember", chat_id=self._chat, user_id=bot.get("id"))
+        member = {} if isinstance(answer, Unanswered) else answer.result or {}
+        is_channel, status = chat.get("type") == "channel", member.get("status")
+        # in a channel only administrators write, and each right of theirs is given by itself
+        may_write = member.get("can_post_messages") is True or status == "creator" if is_channel else True
+        if status in {None, "left", "kicked"}:
+            return "is not in the chat"
+        if not may_write or (status == "restricted" and member.get("can_send_messages") is False):
+            return f"is in the {'channel' if is_channel else 'chat'} and may not write there"
         return None
 
     def _say(self, method: str, **arguments: JSON) -> _Said | Unanswered:
