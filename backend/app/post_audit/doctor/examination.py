@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Thread
@@ -95,17 +96,12 @@ def _database(settings: Settings) -> list[Finding]:
             ]
     try:
         place = open_connection(settings)
+        with closing(place), closing(place.database()) as database:
+            return [
+                _at_home(finding) if place.server is not None else finding for finding in _judged(database)
+            ]
     except PostAuditError as error:
         return [of_error(Area.DATABASE, "database.reached", error)]
-    database = place.database()
-    try:
-        return [_at_home(finding) if place.server is not None else finding for finding in _judged(database)]
-    except PostAuditError as error:
-        return [of_error(Area.DATABASE, "database.reached", error)]
-    finally:
-        database.close()
-        if place.server is not None:
-            place.server.close()
 
 
 def _at_home(finding: Finding) -> Finding:
