@@ -150,7 +150,9 @@ def hide(secrets: Iterable[str]) -> None:
 def configure(
     *, log_file: Path | None, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
 ) -> None:
-    """Send every log record to the file (JSON lines), where one is given, and from `terminal_level` on to standard error.
+    """Send every log record to the file (JSON lines) and, from `terminal_level` on, to standard error.
+
+    Without a file only standard error is written.
 
     A log file that cannot be written is said once on standard error and does not stop the work.
     """
