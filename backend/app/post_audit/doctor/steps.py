@@ -117,7 +117,7 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
                 f"{title}: {decision.headline} (decision {decision.id}, {ist(decision.decided_at)})",
             )
         case "nothing":
-            return _told(state, Level.WELL, text, decision.next)
+            return _told(state, Level.WELL, text, "" if decision.next == "Nothing." else decision.next)
         case _:
             return _told(state, Level.NOTE if code in _NO_FAULT else Level.PROBLEM, text, decision.next)
 
