@@ -90,13 +90,15 @@ def test_an_audit_is_imported_with_its_counts() -> None:
         replace(PREVIEW, new_critical=1, worst_new=("Open port", "Old library")),
         replace(PREVIEW, new_high=1, worst_new=("Open port", "Old library")),
         replace(PREVIEW, reopened=1, worst_new=("Open port", "Old library")),
+        replace(PREVIEW, new=0, reopened=1),
     ],
-    ids=["critical", "high", "reopened"],
+    ids=["critical", "high", "reopened", "only-reopened"],
 )
 def test_people_hear_of_what_is_grave_or_back(grave: Preview) -> None:
     (message,) = decide(facts(replace(AUDIT, preview=grave)), POLICY).messages
     assert message.subject == "audit:7"
-    assert "New: Open port; Old library." in str(message.payload["text"])
+    named = "New: Open port; Old library." in str(message.payload["text"])
+    assert named is bool(grave.worst_new)
 
 
 @pytest.mark.parametrize(

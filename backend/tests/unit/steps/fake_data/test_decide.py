@@ -147,13 +147,13 @@ def test_claimed_and_paid_suppliers_wait(kind: str) -> None:
     [
         (99, 1, None),
         (98, 2, "large_share"),
-        (49_500, 500, None),
-        (49_599, 501, "many_rows"),
-        (10, 501, "many_rows"),
+        (1_980, 20, None),
+        (2_079, 21, "many_rows"),
+        (10, 21, "many_rows"),
     ],
 )
 def test_an_unusual_amount_waits_as_a_whole(real: int, fakes: int, code: str | None) -> None:
-    decision = decide(facts(real=real, fakes=fakes), POLICY)
+    decision = decide(facts(real=real, fakes=fakes), FakeDataPolicy(approval_rows=20))
     asked = {change.needs_approval.code if change.needs_approval else None for change in decision.changes}
     assert asked == {f"fake_data.{code}" if code else None}
     assert decision.numbers["waiting"] == (fakes if code else 0)
