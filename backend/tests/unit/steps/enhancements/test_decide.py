@@ -60,7 +60,7 @@ FACTS = EnhancementsFacts(as_of=NOW, received=(), waiting=0, refused=(), last_mi
 
 
 def facts(*received: ReceivedAudit, **changes: object) -> EnhancementsFacts:
-    return replace(FACTS, received=received, waiting=len(received), **changes)  # type: ignore[arg-type]  # by name
+    return replace(FACTS, received=received, **{"waiting": len(received), **changes})  # type: ignore[arg-type]  # by name
 
 
 def codes(decision: Decision) -> list[str]:
@@ -82,6 +82,27 @@ def test_an_audit_is_imported_with_its_counts() -> None:
     )
     assert change.needs_approval is None
     assert decision.messages == (), "nothing critical or high is new"
+
+
+def test_reasons_speak_of_one_in_the_singular() -> None:
+    one = replace(
+        AUDIT,
+        findings=1,
+        errors=1,
+        needs_review=1,
+        complete=False,
+        preview=replace(PREVIEW, kept=1, gone=1, open_before=1),
+    )
+    queue = (QueueRow(priority="critical", open=1, late=1),)
+    decision = decide(facts(one, waiting=2, queue=queue), POLICY)
+    assert [reason.text for reason in decision.reasons] == [
+        "report.sarif (Scanner): 1 finding; 3 new, 0 reopened, 2 closed, 1 changed, 7 unchanged.",
+        "report.sarif: 1 finding is reported again although a person closed it; it stays closed.",
+        "report.sarif: 1 error and 1 unclear entry. Not all was read, so nothing is closed as gone.",
+        "report.sarif: 1 of 1 open task is no longer reported; over half needs a person.",
+        "1 more audit waits for the next run.",
+        "Before, 1 task was open, 1 critical and 0 high; 1 was late.",
+    ]
 
 
 @pytest.mark.parametrize(
