@@ -188,6 +188,7 @@ BEGIN
       'allocation_epoch', experiment.allocation_epoch,
       'attribution_window_hours', experiment.window_hours,
       'own_window_hours', experiment.attribution_window_hours,
+      'counting', post_audit.conversion_counting(key),
       'started_at', experiment.started_at,
       'version', experiment.version
     ));

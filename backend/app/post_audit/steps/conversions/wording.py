@@ -23,6 +23,12 @@ from app.post_audit.steps.conversions.safety import least_hours
 
 __all__ = ["explain"]
 
+STILL_COUNTING: Final = ReasonCode(
+    "conversions.still_counting",
+    "{experiment}: {counted} suppliers of about {invites} invites are counted so far; the rest follows, and"
+    " nothing is judged before.",
+)
+
 NO_INVITES: Final = ReasonCode(
     "conversions.no_invites",
     "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
@@ -323,7 +329,17 @@ def _collecting(
 
 def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
     """Say what is behind a status, the most important sentence first."""
-    leader, rival = assessment.leader, assessment.rival
+    leader, rival, experiment = assessment.leader, assessment.rival, assessment.experiment
+    if experiment.counting is not None:
+        counting = experiment.counting
+        return (
+            _say(
+                STILL_COUNTING,
+                experiment=experiment.name,
+                counted=counting.counted,
+                invites=max(counting.invites, counting.counted),
+            ),
+        )
     if assessment.status is Status.UNKNOWN or assessment.obstacle is not None:
         unknown = assessment.obstacle is None
         return (_unknown(assessment, as_of) if unknown else _obstacle(assessment, policy),)

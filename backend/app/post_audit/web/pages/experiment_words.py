@@ -14,6 +14,7 @@ __all__ = ["STATUS", "Lead", "chart_headline", "evidence_headline", "headline", 
 _ALL: Final = 10_000
 
 STATUS: Final = {
+    "counting": ("Counting", "cycle", "is-warn"),
     "unknown": ("Unknown", "question", "is-warn"),
     "collecting": ("Collecting", "cycle", "is-accent"),
     "ready": ("Ready to switch", "bolt", "is-accent"),
@@ -100,6 +101,8 @@ def headline(one: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line a statu
     match one["status"]:
         case "collecting" if one["leader"] is not None and one["rival"] is not None:
             return f"{leader} brings more claims than {rival}, but it is not certain yet."
+        case "counting":
+            return "Invites are still being counted; nothing is judged before."
         case "collecting" | "unknown":
             return "Too few invites can be counted to say anything yet."
         case "ready":

@@ -239,7 +239,12 @@ def test_a_load_of_many_rows_is_walked(database: Database, connection: psycopg.C
     )
     notes = connection.execute("SELECT count(*) FROM post_audit.conversion_notes").fetchone()
     assert notes == (1,)
+    begun = gather(database, STEP.policy, AS_OF).experiments[0].counting
+    assert begun is not None
+    assert 0 < begun.counted < 50_001 <= 2 * begun.invites
+    assert STEP.run(database, AS_OF).outcome is not Outcome.UNKNOWN
     facts = gather(database, STEP.policy, AS_OF)
+    assert facts.experiments[0].counting is None
     assert facts.experiments[0].blocks[0].counts["variant_a"].units == 50_001
 
 
