@@ -3049,6 +3049,8 @@ BEGIN
   ON CONFLICT (experiment) DO UPDATE
     SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, walked = 0, has_former = true
     WHERE r.sources <> EXCLUDED.sources;
+  UPDATE post_audit.conversion_rollups AS r SET invites = post_audit.about_how_many('invites')
+  WHERE r.phase = 'adding' AND r.cursor IS NULL AND r.invites = 0;
 
   LOOP
     -- A note without a supplier asks for a walk over all.
@@ -3232,11 +3234,14 @@ BEGIN
       WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= experiment.window_hours
       GROUP BY 1, 2, 3
     ),
+    -- Added up, not joined: while the first count goes on, the planner knows nothing of these tables and would join by loops.
     cells AS (
-      SELECT w.hour, w.epoch, w.variant, w.units, w.failed, coalesce(o.converted, 0) AS converted, coalesce(o.opt_outs, 0) AS opt_outs
-      FROM whole AS w
-      LEFT JOIN outcomes AS o ON o.hour = w.hour AND o.epoch = w.epoch AND o.variant = w.variant
-      WHERE w.hour < maturing
+      SELECT y.hour, y.epoch, y.variant, pg_catalog.sum(y.units)::bigint AS units, pg_catalog.sum(y.failed)::bigint AS failed,
+        pg_catalog.sum(y.converted)::bigint AS converted, pg_catalog.sum(y.opt_outs)::bigint AS opt_outs
+      FROM (
+        SELECT w.hour, w.epoch, w.variant, w.units, w.failed, 0 AS converted, 0 AS opt_outs FROM whole AS w WHERE w.hour < maturing
+        UNION ALL SELECT o.hour, o.epoch, o.variant, 0, 0, o.converted, o.opt_outs FROM outcomes AS o
+      ) AS y GROUP BY y.hour, y.epoch, y.variant HAVING pg_catalog.sum(y.units) > 0
       UNION ALL
       SELECT e.hour, e.epoch, e.variant, e.units, e.failed, e.converted, e.opt_outs FROM edge AS e WHERE e.mature
     ),
@@ -7620,6 +7625,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = 'df09380b35671035df484e905044dd0f6b215508a743757d513e323dbdc61b16' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '9688e5745b3329a68e3bca40e99bce34c57c35680a1fe50eeefea7c532002ffd' WHERE v.id = 1;
 
 COMMIT;

@@ -377,6 +377,8 @@ BEGIN
   ON CONFLICT (experiment) DO UPDATE
     SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, walked = 0, has_former = true
     WHERE r.sources <> EXCLUDED.sources;
+  UPDATE post_audit.conversion_rollups AS r SET invites = post_audit.about_how_many('invites')
+  WHERE r.phase = 'adding' AND r.cursor IS NULL AND r.invites = 0;
 
   LOOP
     -- A note without a supplier asks for a walk over all.

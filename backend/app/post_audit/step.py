@@ -169,8 +169,9 @@ class Step(Generic[FactsT, PolicyT]):
     """One of the protocol's steps.
 
     `gather(database, policy, as_of)` reads the facts as they stand at `as_of` (UTC); `decide(facts, policy)`
-    is pure. `prepare(database, policy)` does beforehand what may take longer than a look, in calls that are short, and
-    yields a notice for people after each; a page looks without it. `title` is what a person calls the step, `question` what it answers. Changes that are too many for
+    is pure. `prepare(database, policy)` does beforehand what may take longer than a look, in short calls, and yields
+    a notice for people after each; a page looks without it.
+    `title` is what a person calls the step, `question` what it answers. Changes that are too many for
     one call of two seconds are carried out `batch_size` at a time, each batch one transaction.
     """
 

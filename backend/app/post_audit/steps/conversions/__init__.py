@@ -58,7 +58,7 @@ def prepare(database: Database, policy: ConversionsPolicy) -> Iterator[str]:
 
 
 def gather(database: Database, policy: ConversionsPolicy, as_of: datetime) -> Facts:
-    """Bring the roll-up up to date as far as one call comes, then read the running experiments, their counts by hour, and the holds.
+    """Bring the roll-up up to date as far as one call comes, then read experiments, counts by hour, and holds.
 
     Old blocks come as what the step remembers of them (`ledger`). The roll-up and the memory are derived from the
     marketplace's tables alone, so a dry run brings them up to date as well.

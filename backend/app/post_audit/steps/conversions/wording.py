@@ -197,7 +197,14 @@ def _disagreement(assessment: Assessment, proven: VariantResult) -> Reason:
 
 def _unknown(assessment: Assessment, as_of: datetime) -> Reason:
     """Say what is missing."""
-    name, variants = assessment.experiment.name, len(assessment.results)
+    name, variants, counting = (
+        assessment.experiment.name,
+        len(assessment.results),
+        assessment.experiment.counting,
+    )
+    if counting is not None:
+        invites = max(counting.invites, counting.counted)
+        return _say(STILL_COUNTING, experiment=name, counted=counting.counted, invites=invites)
     if variants < _TWO:
         return _say(NOTHING_TO_COMPARE, experiment=name, variants=variants)
     return _say(NO_INVITES, experiment=name, as_of=ist(as_of))
@@ -329,18 +336,8 @@ def _collecting(
 
 def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
     """Say what is behind a status, the most important sentence first."""
-    leader, rival, experiment = assessment.leader, assessment.rival, assessment.experiment
-    if experiment.counting is not None:
-        counting = experiment.counting
-        return (
-            _say(
-                STILL_COUNTING,
-                experiment=experiment.name,
-                counted=counting.counted,
-                invites=max(counting.invites, counting.counted),
-            ),
-        )
-    if assessment.status is Status.UNKNOWN or assessment.obstacle is not None:
+    leader, rival = assessment.leader, assessment.rival
+    if assessment.status in {Status.UNKNOWN, Status.COUNTING} or assessment.obstacle is not None:
         unknown = assessment.obstacle is None
         return (_unknown(assessment, as_of) if unknown else _obstacle(assessment, policy),)
     if leader is None or rival is None:
