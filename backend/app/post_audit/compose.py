@@ -182,6 +182,11 @@ class _Place:
             self.conninfo, label="embedded" if self.server is not None else ""
         )
 
+    def close(self) -> None:
+        """Let go of the embedded server."""
+        if self.server is not None:
+            self.server.close()
+
 
 def _needed(conninfo: str | None) -> str:
     if conninfo is None:
@@ -240,8 +245,7 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         if is_new:
             _arm_untouched(database)
     except BaseException:
-        if place.server is not None:
-            place.server.close()
+        place.close()
         raise
     return Application(
         settings=settings,

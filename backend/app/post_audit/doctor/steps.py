@@ -25,10 +25,18 @@ _DEEDS: Final = {
 _LESS_TELLING: Final = frozenset({"conversions.rates", "infrastructure.enough", "fake_data.none"})
 """Reasons that are told only where there is no other."""
 
-_BY_CHOICE: Final = frozenset(
-    {"conversions.held", "infrastructure.taken_back", "infrastructure.switched_off", "fake_data.held"}
+_NO_FAULT: Final = frozenset(
+    {
+        "conversions.held",
+        "conversions.no_experiment",
+        "enhancements.never_seen",
+        "enhancements.taken_back",
+        "fake_data.held",
+        "infrastructure.switched_off",
+        "infrastructure.taken_back",
+    }
 )
-"""Reasons that stand for what a person wanted so."""
+"""Reasons not to act that stand for what a person wanted so, or has not begun with."""
 
 _BINDING: Final = "BindingNeeded"
 _COST: Final = "infrastructure.cost"
@@ -108,8 +116,8 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
         case "nothing":
             return _told(state, Level.WELL, text, decision.next)
         case _:
-            by_choice = reason is not None and reason["code"] in _BY_CHOICE
-            return _told(state, Level.NOTE if by_choice else Level.PROBLEM, text, decision.next)
+            is_fault = reason is None or reason["code"] not in _NO_FAULT
+            return _told(state, Level.PROBLEM if is_fault else Level.NOTE, text, decision.next)
 
 
 def _telling(decision: DecisionMade) -> Mapping[str, Any] | None:

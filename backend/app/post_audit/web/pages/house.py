@@ -12,6 +12,7 @@ from app.post_audit.formats import count, percent, rupees
 from app.post_audit.ports import Database
 from app.post_audit.web.access import Role
 from app.post_audit.web.pages import deeds, states
+from app.post_audit.web.pages.doctor import draw_wrong, wrong_beside
 from app.post_audit.web.pages.elements import (
     ago,
     badge,
@@ -67,6 +68,7 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
         "waiting": _waiting(house.database),
         "runs": [run_as_bar(run) for run in runs],
         "open_messages": unconfirmed(house.database),
+        "wrong": wrong_beside(house.checkup.look()),
         "quarantined": quarantine["total"],
         "capacity": capacity[0] if capacity else None,
         "now": datetime.now(UTC).replace(second=0, microsecond=0).isoformat(),
@@ -119,6 +121,9 @@ def _broken(data: Mapping[str, Any]) -> list[str]:
     needed = data["status"]["bindings_needed"]
     if needed:
         found.append(f"{number_word(len(needed))} role{'s have' if len(needed) > 1 else ' has'} no table")
+    others = len(data["wrong"])
+    if others:
+        found.append(f"{number_word(others)} thing{'s are' if others > 1 else ' is'} wrong")
     return found
 
 
@@ -243,6 +248,7 @@ def _draw_card(view: View, decision: dict[str, Any], *, is_first: bool) -> None:
 
 def _draw_broken(view: View, data: Mapping[str, Any]) -> None:
     run, needed = data["run"], data["needed"]
+    draw_wrong(data["wrong"])
     for step in (run or {}).get("steps", []):
         if step["state"] != "failed":
             continue
@@ -454,6 +460,7 @@ def _broken_data(data: Mapping[str, Any]) -> dict[str, Any]:
         "run": data["run"],
         "needed": data["status"]["bindings_needed"],
         "open_messages": data["open_messages"],
+        "wrong": data["wrong"],
     }
 
 
