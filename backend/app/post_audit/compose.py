@@ -138,6 +138,15 @@ class Application:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
+    def tidy(self) -> int:
+        """Delete a part of the messages that ended long ago, where that is due today; how many."""
+        answer: Any = self.database.call(
+            "post_audit_maintain_old_messages", keep_days=self.settings.keep_messages_days
+        )
+        if answer["pruned"]:
+            _log.info("outbox.pruned", messages=answer["pruned"], days=self.settings.keep_messages_days)
+        return int(answer["pruned"])
+
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
         if self.server is None:

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.database
 
 AS_OF = datetime(2025, 11, 9, 9, 30, tzinfo=UTC)
 SUPPLIERS = 12
-NOTED = pytest.mark.reference_only("changes are noted by triggers on our tables; tables of somebody's own get none")
+NOTED = pytest.mark.reference_only(
+    "changes are noted by triggers on our tables; tables of somebody's own get none"
+)
 
 CELLS = """
 SELECT date_trunc('hour', u.sent_at), u.epoch, u.variant, count(*), count(*) FILTER (WHERE u.failed)
@@ -246,7 +248,12 @@ def test_a_load_of_many_rows_is_walked(database: Database, connection: psycopg.C
     )
     notes = connection.execute("SELECT count(*) FROM post_audit.conversion_notes").fetchone()
     assert notes == (1,)
+    begun = gather(database, STEP.policy, AS_OF).experiments[0].counting
+    assert begun is not None
+    assert 0 < begun.counted < 50_001 <= 2 * begun.invites
+    assert STEP.run(database, AS_OF).outcome is not Outcome.UNKNOWN
     facts = gather(database, STEP.policy, AS_OF)
+    assert facts.experiments[0].counting is None
     assert facts.experiments[0].blocks[0].counts["variant_a"].units == 50_001
 
 
