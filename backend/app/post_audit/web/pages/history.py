@@ -12,8 +12,8 @@ from app.post_audit.formats import count
 from app.post_audit.web.access import Role
 from app.post_audit.web.pages import deeds, states
 from app.post_audit.web.pages.elements import box, button, icon, link, moment, text, word
-from app.post_audit.web.pages.house import can_undo, draw_timeline
 from app.post_audit.web.pages.page import House, Page, Part, Query
+from app.post_audit.web.pages.run_timeline import can_undo, draw_timeline
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import (
     STATES,
