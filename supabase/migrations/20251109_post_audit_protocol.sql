@@ -6579,7 +6579,9 @@ BEGIN
       FROM (
         SELECT t.priority, array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank, count(*) AS n,
           count(*) FILTER (
-            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of) AS late
+            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of
+              -- what waits for a review has been promised to nobody yet
+              AND t.disposition IS DISTINCT FROM 'review') AS late
         FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1
       ) AS q)
   );
@@ -7402,7 +7404,9 @@ BEGIN
   RETURN (
     WITH open_tasks AS MATERIALIZED (
       SELECT t.priority, t.status, t.disposition, count(*) AS n, min(t.first_seen_at) AS oldest,
-        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)) AS late,
+        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)
+          -- what waits for a review has been promised to nobody yet
+          AND t.disposition IS DISTINCT FROM 'review') AS late,
         sum(extract(epoch FROM as_of - t.first_seen_at)::double precision / 86400) AS age
       FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1, 2, 3
     ), daily AS MATERIALIZED (
@@ -7706,6 +7710,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '6d8a3952218c6268fd8ac68bdb476ca345f942fa8afc344ae132d9b60780c21a' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '0b53bd31d33b17952ea2547db2f420984e71602a6b3692500d9f77af326239d5' WHERE v.id = 1;
 
 COMMIT;

@@ -9,6 +9,7 @@ A decision is a value: frozen, comparable, complete. Whatever its text says stan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +38,8 @@ FactsT = TypeVar("FactsT")
 PolicyT = TypeVar("PolicyT")
 
 Number = int | float | str | bool | None
+
+_ONE_OR_MANY: Final = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
 
 
 class Outcome(StrEnum):
@@ -73,8 +76,10 @@ class Reason:
 class ReasonCode:
     """A kind of reason, kept as a constant: `code` for machines and a sentence with named gaps.
 
-    >>> ReasonCode("example.too_few", "{sent} of {needed} sent.")(sent=40, needed=100).text
-    '40 of 100 sent.'
+    A gap with two words chooses one: the first where its number is 1, else the second.
+
+    >>> ReasonCode("example.too_few", "{sent} of {needed} {sent:is|are} sent.")(sent=40, needed=100).text
+    '40 of 100 are sent.'
     """
 
     code: str
@@ -82,7 +87,13 @@ class ReasonCode:
 
     def __call__(self, **numbers: Number) -> Reason:
         """Fill the gaps; every gap needs a number of its name (format specifications apply)."""
-        return Reason(code=self.code, text=self.sentence.format(**numbers), numbers=numbers)
+        return Reason(code=self.code, text=self.worded(numbers).format(**numbers), numbers=numbers)
+
+    def worded(self, numbers: Mapping[str, Number]) -> str:
+        """Choose the words that these numbers ask for; the other gaps are still open."""
+        return _ONE_OR_MANY.sub(
+            lambda choice: choice[2] if numbers[choice[1]] == 1 else choice[3], self.sentence
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 What other layers use:
 
     examine(requirements)                 the whole, from the settings on: what `post-audit doctor` shows
-    examine_running(database, settings)   the same from within a server, but n8n and Telegram: for a page that is drawn often
+    examine_running(database, settings)   the same from within a server, without n8n and Telegram; some milliseconds
     ask_receivers(settings, now)          n8n and Telegram
     Examination, Finding                  what comes of it
 

@@ -38,6 +38,9 @@ _NO_FAULT: Final = frozenset(
 )
 """Reasons not to act that stand for what a person wanted so, or has not begun with."""
 
+_EVIDENCE: Final = frozenset({"conversions.evidence", "conversions.no_evidence"})
+_READ_TOGETHER: Final = frozenset({*_EVIDENCE, "conversions.rates", "conversions.days_left"})
+
 _BINDING: Final = "BindingNeeded"
 _COST: Final = "infrastructure.cost"
 _CHANNELS: Final = {"sms": "SMS", "whatsapp": "WhatsApp"}
@@ -97,7 +100,7 @@ def _failed(state: StepState, title: str, run_id: int, error: Mapping[str, Any])
 
 
 def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
-    reason = _telling(decision)
+    code, told = _telling(decision)
     if decision.state == "undone":
         return _told(
             state,
@@ -105,7 +108,7 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
             f"{title}: decision {decision.id} of {ist(decision.decided_at)} was taken back, and rests.",
             f"post-audit decisions {decision.id}",
         )
-    text = f"{title}: {reason['text']}" if reason else f"{title}: {decision.headline}"
+    text = f"{title}: {told}"
     match decision.outcome:
         case "act":
             return _told(
@@ -114,18 +117,22 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
                 f"{title}: {decision.headline} (decision {decision.id}, {ist(decision.decided_at)})",
             )
         case "nothing":
-            return _told(state, Level.WELL, text, decision.next)
+            return _told(state, Level.WELL, text, "" if decision.next == "Nothing." else decision.next)
         case _:
-            is_fault = reason is None or reason["code"] not in _NO_FAULT
-            return _told(state, Level.PROBLEM if is_fault else Level.NOTE, text, decision.next)
+            return _told(state, Level.NOTE if code in _NO_FAULT else Level.PROBLEM, text, decision.next)
 
 
-def _telling(decision: DecisionMade) -> Mapping[str, Any] | None:
-    """The reason that says most: the first that is not about what is well."""
-    telling = [reason for reason in decision.reasons if reason["code"] not in _LESS_TELLING]
-    # what a day costs is told by itself
-    telling = [reason for reason in telling if not reason["code"].startswith(_COST)]
-    return next(iter(telling or decision.reasons), None)
+def _telling(decision: DecisionMade) -> tuple[str, str]:
+    """The code and the sentence that say most; what is well, or told elsewhere, is left out where there is more."""
+    reasons = [reason for reason in decision.reasons if not reason["code"].startswith(_COST)]
+    telling = [reason for reason in reasons if reason["code"] not in _LESS_TELLING] or reasons
+    if not telling:
+        return "", decision.headline
+    code, text = telling[0]["code"], telling[0]["text"]
+    if code in _EVIDENCE:
+        # "a lead this strong" is read with the lead, and with the time that is left
+        text = " ".join(reason["text"] for reason in reasons if reason["code"] in _READ_TOGETHER)
+    return code, text
 
 
 def _samples(decision: DecisionMade) -> Iterator[Finding]:

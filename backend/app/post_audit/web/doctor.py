@@ -44,6 +44,7 @@ class Diagnosis(BaseModel):
 def examine(
     request: Request,
     person: PersonOfRequest,
+    *,
     ask: Annotated[
         bool, Query(description="ask n8n and Telegram first whether they would take messages; for operators")
     ] = False,

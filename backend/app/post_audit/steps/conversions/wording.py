@@ -74,7 +74,8 @@ DISAGREE: Final = ReasonCode(
 )
 MISMATCH: Final = ReasonCode(
     "conversions.mismatch",
-    "{experiment}: {variant} got {units} suppliers where {expected} were due; shares that are kept would stray"
+    "{experiment}: {variant} got {units} {units:supplier|suppliers} where {expected} were due; shares that"
+    " are kept would stray"
     " so far at most {odds}.",
 )
 EXPOSED: Final = ReasonCode(
@@ -92,7 +93,8 @@ WINDOW: Final = ReasonCode(
 )
 HARM: Final = ReasonCode(
     "conversions.harm",
-    "{experiment}: {what} for {variant} are {rate}, {others} for the rest; were they equal, so many would appear"
+    "{experiment}: {what} for {variant} are {rate}, {others} for the rest; were they equal, so many would"
+    " appear"
     " at most {odds}.",
 )
 WORN: Final = ReasonCode(
@@ -109,10 +111,11 @@ TOO_SOON: Final = ReasonCode(
     "{experiment} runs since {started}; nothing is switched within the first {hours}\u00a0h.",
 )
 DAYS_LEFT: Final = ReasonCode(
-    "conversions.days_left", "At these rates the evidence is enough in about {days} days."
+    "conversions.days_left", "At these rates the evidence is enough in about {days} {days:day|days}."
 )
 GAINED: Final = ReasonCode(
-    "conversions.gained", "Uneven shares brought {number} conversions {more_or_less} than even ones."
+    "conversions.gained",
+    "Uneven shares brought {number} {number:conversion|conversions} {more_or_less} than even ones.",
 )
 
 _ALL: Final = 10_000
@@ -130,7 +133,7 @@ def _say(code: ReasonCode, **numbers: float | str) -> Reason:
             return number
         return count(number) if isinstance(number, int) else percent(number, 2)
 
-    text = code.sentence.format(**{name: shown(number) for name, number in numbers.items()})
+    text = code.worded(numbers).format(**{name: shown(number) for name, number in numbers.items()})
     return Reason(code=code.code, text=text, numbers=numbers)
 
 

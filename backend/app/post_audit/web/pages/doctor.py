@@ -120,10 +120,11 @@ async def _ask(view: View) -> None:
 def _draw_findings(_view: View, findings: list[dict[str, Any]]) -> None:
     for area, found in groupby(findings, key=lambda finding: finding["area"]):
         text(_AREAS[area], "h2").style("margin: 24px 0 8px")
-        with box("table", "table stack"):
+        with box("table", "table stack").style("table-layout: fixed"):
             with box("thead"), box("tr"):
-                for name in ("State", "What was found", "What to do"):
-                    text(name, "th", scope="col")
+                # as wide in every table, so that the eye finds them
+                for name, width in (("State", "8.5rem"), ("What was found", "auto"), ("What to do", "34%")):
+                    text(name, "th", scope="col").style(f"width: {width}")
             with box("tbody"):
                 for finding in found:
                     _draw_finding(finding)
