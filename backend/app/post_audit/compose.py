@@ -14,8 +14,8 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, depth, install, run_once
-from app.post_audit.errors import ConfigurationError, DatabaseError
+from app.post_audit.engine import Wanted, ask, depth, drain, install, run_once
+from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
@@ -133,6 +133,22 @@ class Application:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
         return self.runner.reread(report) if self.deliver().tried else report
+
+    def ask(self, wanted: Wanted) -> bool:
+        """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        if self.direct is None:
+            return False
+        try:
+            ask(self, wanted, lease=self.settings.lease)
+        except PostAuditError as error:
+            _log.warning("engine.not_used", tick=wanted.tick, why=str(error))
+            return False
+        return True
+
+    def drain(self, stopping: Event) -> None:
+        """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        if self.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
+            self.deliver()
 
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
