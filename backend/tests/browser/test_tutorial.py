@@ -68,7 +68,7 @@ class Newcomer:
         self.page.wait_for_function("window.did_handshake === true")
         self._presses("Yes, all 8")
         expect(self.page.get_by_role("button", name="Yes, all 8")).to_have_count(0)
-        quarantined = self.page.locator(".figure", has_text="In quarantine")
+        quarantined = self.page.get_by_role("listitem").filter(has_text="In quarantine")
         expect(quarantined).to_contain_text("151")
         self._presses("All runs", role="link")
         self._presses("Run 1", role="link", name=re.compile(r"^Run 1$"))
