@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["VARYING", "Exchange", "File", "differing_line", "pieces", "unchecked"]
+__all__ = ["VARYING", "Exchange", "File", "below", "differing_line", "pieces", "unchecked"]
 
 VARYING: Final = (
     # a number and its unit stay together on a line; nobody types that space
@@ -71,6 +71,16 @@ def pieces(text: str) -> list[Exchange | File]:
         elif name:
             found.append(File(line, name.strip(), fence["body"]))
     return found
+
+
+def below(text: str, headings: Sequence[str]) -> str:
+    """Keep what stands below the second-level headings that begin so; lines keep their numbers."""
+    kept, is_kept = [], False
+    for line in text.splitlines():
+        if line.startswith("## "):
+            is_kept = line.removeprefix("## ").startswith(tuple(headings))
+        kept.append(line if is_kept else "")
+    return "\n".join(kept) + "\n"
 
 
 def unchecked(text: str) -> list[int]:

@@ -7,7 +7,9 @@ declared by the test, with its reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import signal
 import socket
@@ -19,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.support.console import Exchange, File, differing_line, pieces
+from tests.support.console import Exchange, File, below, differing_line, pieces
 from tests.support.product import BACKEND, Forked, Product, until
 
 __all__ = ["Reader", "free_port"]
@@ -46,9 +48,14 @@ class Reader:
     meanwhile: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     """What the reader does elsewhere, in a browser, after a command or file; by its beginning."""
 
+    exported: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the reader's shell; PATH is searched behind the product's own."""
+
     def __enter__(self) -> Self:
-        self._variables = {**self.product.environment(), "PATH": self._path()}
+        path = os.pathsep.join(filter(None, (self._path(), self.exported.get("PATH"), os.environ.get("PATH"))))
+        self._variables = {**self.product.environment(), **self.exported, "PATH": path}
         self._folder = self.product.folder
+        self.printed = ""
         self._lasting: list[Forked] = []
         self._left_out: set[str] = set()
         return self
@@ -59,11 +66,16 @@ class Reader:
         for forked in self._lasting:
             _stop(forked)
 
-    def follows(self, document: Path) -> list[str]:
-        """Do all that a document says; where it is not true, by file and line."""
+    def exports(self, name: str, value: str) -> None:
+        """Set a variable of the reader's shell."""
+        self._variables[name] = value
+
+    def follows(self, document: Path, *, headings: tuple[str, ...] = ()) -> list[str]:
+        """Do all that a document says, or what stands below headings that begin so; where it is not true, by line."""
         name = document.relative_to(ROOT)
+        text = document.read_text(encoding="utf-8")
         wrong: list[str] = []
-        for piece in pieces(document.read_text(encoding="utf-8")):
+        for piece in pieces(below(text, headings) if headings else text):
             told = self.writes(piece) if isinstance(piece, File) else self.does(piece)
             wrong += [f"{name}:{line}: {what}" for line, what in told]
             if not told:
@@ -90,9 +102,17 @@ class Reader:
         if lasting is not None and lasting.arguments[0] in _LASTING:
             return self._watched(lasting, exchange, shown)
         code, printed = self._run(command, lasting)
+        self.printed += printed
+        # the doctor ends with 1 where it finds something, which depends on the machine; what it says is compared
+        is_doctor = lasting is not None and lasting.arguments[0] == "doctor"
         is_refusal = any(line.startswith("Error ") for line in shown)
-        if (code != 0) != is_refusal:
+        if (code != 0) != is_refusal and not (is_doctor and code == 1):
             return [(exchange.line, f"{exchange.command} ended with {code}:\n{printed}")]
+        if lasting is not None and lasting.arguments == ("status",) and self._lasting:
+            # processes that were just started report themselves in a moment; a person looks again
+            with contextlib.suppress(AssertionError):
+                until(lambda: differing_line(shown, self._run(command, self._forked(command))[1]) is None, command)
+                return []
         return _compared(exchange, shown, printed)
 
     def _does_elsewhere(self, text: str) -> None:
@@ -113,6 +133,10 @@ class Reader:
             until(is_as_shown, exchange.command, seconds=30)
         except AssertionError:
             return _compared(exchange, [*shown, "..."], _said(lasting)) or [(exchange.line, "it hung")]
+        # it says where before it answers there
+        place = re.search(r"^Serving http://127\.0\.0\.1:(\d+)", _said(lasting), re.MULTILINE)
+        if place is not None:
+            until(lambda: _listens(int(place[1])), "it is served", seconds=30)
         if not exchange.is_stopped:
             return [(exchange.line, f"it ended: {_said(lasting)}")] if lasting.has_ended else []
         ended = _stop(lasting)
@@ -130,7 +154,7 @@ class Reader:
         """Fork a command of the product; None for what needs a shell."""
         if _SHELL_ONLY.intersection(command.replace("'", "")) or self._typed(command) is not None:
             return None
-        words = shlex.split(command, comments=True)
+        words = shlex.split(command.replace("\\\n", " "), comments=True)
         settings = {}
         while words and words[0].partition("=")[1] and words[0].partition("=")[0].isidentifier():
             name, _, value = words.pop(0).partition("=")
@@ -183,7 +207,7 @@ class Reader:
             link = self.product.folder / name
             if not link.is_symlink():
                 link.symlink_to(ROOT / name)
-        return f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return str(programs)
 
 
 def free_port() -> int:
@@ -191,6 +215,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _said(forked: Forked) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.console import Exchange, File, differing_line, pieces, unchecked
+from tests.support.console import Exchange, File, below, differing_line, pieces, unchecked
 
 DOCUMENT = """# A document
 
@@ -53,6 +53,11 @@ def test_a_terminal_begins_with_a_command() -> None:
 def test_a_fence_without_a_kind_is_found() -> None:
     assert unchecked("text\n```\npost-audit run\n```\n") == [2]
     assert unchecked(DOCUMENT) == []
+
+
+def test_what_stands_below_a_heading_keeps_its_lines() -> None:
+    text = "## One\n```console\n$ ls\n```\n## Two, more\n```console\n$ pwd\n```\n"
+    assert pieces(below(text, ("Two",))) == [Exchange(7, "pwd")]
 
 
 @pytest.mark.parametrize(
