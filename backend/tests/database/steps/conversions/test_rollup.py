@@ -22,7 +22,9 @@ pytestmark = pytest.mark.database
 
 AS_OF = datetime(2025, 11, 9, 9, 30, tzinfo=UTC)
 SUPPLIERS = 12
-NOTED = pytest.mark.reference_only("changes are noted by triggers on our tables; tables of somebody's own get none")
+NOTED = pytest.mark.reference_only(
+    "changes are noted by triggers on our tables; tables of somebody's own get none"
+)
 
 CELLS = """
 SELECT date_trunc('hour', u.sent_at), u.epoch, u.variant, count(*), count(*) FILTER (WHERE u.failed)
@@ -98,7 +100,8 @@ DEEDS = {
     " VALUES (2, %(supplier)s, 'x', %(at)s)",
     "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2"
     " WHERE supplier_id::bigint = %(supplier)s",
-    "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1 WHERE supplier_id::bigint = %(supplier)s",
+    "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1"
+    " WHERE supplier_id::bigint = %(supplier)s",
     "uninvite": "DELETE FROM public.invites_ab_test WHERE supplier_id::bigint = %(supplier)s",
     "claim": "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, claimed_at, verified_at) VALUES"
     " (%(supplier)s, 'u', %(at)s, CASE WHEN %(number)s %% 4 > 0 THEN %(at)s END)",
