@@ -148,9 +148,11 @@ def hide(secrets: Iterable[str]) -> None:
 
 
 def configure(
-    *, log_file: Path, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
+    *, log_file: Path | None, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
 ) -> None:
     """Send every log record to the file (JSON lines) and, from `terminal_level` on, to standard error.
+
+    Without a file only standard error is written.
 
     A log file that cannot be written is said once on standard error and does not stop the work.
     """
@@ -194,10 +196,11 @@ def configure(
     handlers[0].setLevel(terminal_level)
     trouble: OSError | None = None
     try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
-        in_file.setFormatter(as_json)
-        handlers.append(in_file)
+        if log_file is not None:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
+            in_file.setFormatter(as_json)
+            handlers.append(in_file)
     except OSError as error:
         trouble = error
     root = logging.getLogger()

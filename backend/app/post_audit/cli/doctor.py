@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Final
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
+from app.post_audit import logs
 from app.post_audit.cli.shared import AsJson, app, out, print_json, progress
 from app.post_audit.doctor import Examination, Finding, Level, examine
 from app.post_audit.formats import count
@@ -30,6 +33,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> int:
     """Look at everything and say what is wrong: 0 nothing, 1 a problem, 2 something is set up wrongly."""
+    # what it finds it says itself, and it leaves no trace in the log
+    logs.configure(log_file=None, level="WARNING", secrets=(), terminal_level=logging.ERROR)
     with progress() as bars:
         found = examine((AccessPolicy.of,), online=not offline, say=bars.say)
     if as_json:
@@ -61,9 +66,10 @@ def _print(found: Examination) -> None:
 
 def _print_finding(finding: Finding) -> None:
     mark, style = _MARKS[finding.level]
-    line = Text("  ")
-    line.append(mark, style=style)
-    line.append(f" {finding.text}")
-    out.print(line)
+    line = Table.grid(padding=(0, 1))
+    for width in (2, 1, None):
+        line.add_column(width=width)
+    line.add_row("", Text(mark, style=style), Text(finding.text))
     if finding.cure:
-        out.print(Text(f"      {finding.cure}", style="dim" if finding.level is Level.WELL else ""))
+        line.add_row("", "", Text(f"→ {finding.cure}", style="cyan"))
+    out.print(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -27,13 +28,9 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
-    place = open_connection(load_settings())
-    try:
+    with closing(open_connection(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
-    finally:
-        if place.server is not None:
-            place.server.close()
     if as_json:
         print_json({"migrated": True, "warnings": warnings})
         return 0
@@ -227,20 +224,11 @@ def _guess(*, accept: bool, as_json: bool) -> int:
     """Show which tables could fill which role; bind the best of each when that was asked for."""
     with build() as application:
         guesses: Any = application.database.call("post_audit_read_binding_guesses")
-        # suppliers first: what names them takes over the type of their ids
-        best = sorted(
-            (g for g in guesses if g["best"] and g["unique_id"]), key=lambda g: g["role"] != "suppliers"
-        )
-        bound = [
-            application.database.call(
-                "post_audit_apply_binding",
-                role=found["role"],
-                relation=found["relation"],
-                columns=found["columns"],
-                actor=person(),
-            )
-            for found in (best if accept else ())
-        ]
+        best = [found for found in guesses if found["best"] and found["unique_id"]]
+        bound: Any = []
+        if accept and best:
+            # all of them or, where one is refused, none
+            bound = application.database.call("post_audit_apply_bindings", bindings=best, actor=person())
     if as_json:
         print_json({"guesses": guesses, "bindings": bound})
         return 0

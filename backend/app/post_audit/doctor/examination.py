@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Thread
@@ -27,16 +28,16 @@ from app.post_audit.ports import Database
 from app.post_audit.settings import Settings, load_settings
 from app.post_audit.step import parse_facts
 
-__all__ = ["examine", "examine_house"]
+__all__ = ["examine", "examine_running"]
 
 # Together with the start of a command this stays under ten seconds, whatever the other side does.
 _SECONDS: Final = 8.0
 
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 def examine(
-    requirements: Sequence[Requirement] = (), *, online: bool = True, say: Say = lambda _text: None
+    requirements: Sequence[Requirement] = (), *, online: bool = True, say: _Say = lambda _text: None
 ) -> Examination:
     """Look at everything; takes 8 s at most.
 
@@ -51,25 +52,39 @@ def examine(
         # told of above; nothing else can be looked at without them
         return Examination(findings=tuple(findings))
     logs.hide(settings.secrets())
-    findings += check_together(settings, requirements)
     say("Asking the database, n8n and Telegram")
     database = _in_background(lambda: _database(settings))
     receivers = _in_background(lambda: ask_receivers(settings, datetime.now(UTC)) if online else [])
-    findings += missing_receivers(settings)
-    findings += check_machine(
-        settings, is_embedded=settings.database_url is None and settings.supabase_url is None
-    )
+    findings += _of_settings(settings, requirements)
     findings += _awaited(database, Area.DATABASE, "The database")
     findings += _awaited(receivers, Area.RECEIVERS, "n8n or Telegram")
     return Examination(findings=tuple(findings))
 
 
-def examine_house(database: Database) -> Examination:
-    """Look at what the database says of itself; one call of a few milliseconds."""
+def examine_running(
+    database: Database, settings: Settings | None, *, asked: Iterable[Finding] = ()
+) -> Examination:
+    """Look from within a program that runs: at its own settings and database, in some milliseconds.
+
+    `asked` is what n8n and Telegram answered when they were asked last (`ask_receivers`). Without settings only the
+    database is looked at.
+    """
+    findings = [] if settings is None else [*check_files(), *_of_settings(settings, ())]
     try:
-        return Examination(findings=tuple(_judged(database)))
+        findings += _judged(database)
     except PostAuditError as error:
-        return Examination(findings=(of_error(Area.DATABASE, "database.reached", error),))
+        findings.append(of_error(Area.DATABASE, "database.reached", error))
+    return Examination(findings=(*findings, *asked))
+
+
+def _of_settings(settings: Settings, requirements: Sequence[Requirement]) -> list[Finding]:
+    """What can be told from the settings and this machine alone."""
+    is_embedded = settings.database_url is None and settings.supabase_url is None
+    return [
+        *check_together(settings, requirements),
+        *missing_receivers(settings),
+        *check_machine(settings, is_embedded=is_embedded),
+    ]
 
 
 def _database(settings: Settings) -> list[Finding]:
@@ -95,17 +110,12 @@ def _database(settings: Settings) -> list[Finding]:
             ]
     try:
         place = open_connection(settings)
+        with closing(place), closing(place.database()) as database:
+            return [
+                _at_home(finding) if place.server is not None else finding for finding in _judged(database)
+            ]
     except PostAuditError as error:
         return [of_error(Area.DATABASE, "database.reached", error)]
-    database = place.database()
-    try:
-        return [_at_home(finding) if place.server is not None else finding for finding in _judged(database)]
-    except PostAuditError as error:
-        return [of_error(Area.DATABASE, "database.reached", error)]
-    finally:
-        database.close()
-        if place.server is not None:
-            place.server.close()
 
 
 def _at_home(finding: Finding) -> Finding:

@@ -82,12 +82,18 @@ def _messages(waiting: WaitingMessages, health: Health) -> Iterator[Finding]:
         yield _message(waiting, f"{number} {_were(waiting)} refused by {receiver}.{why}", again)
     elif age > _OLD_MESSAGE:
         yield _message(
-            waiting, f"{number} to {receiver} wait, the oldest for {duration(age.total_seconds())}.{why}", see
+            waiting,
+            f"{number} to {receiver} {_waits(waiting)}, the oldest for {duration(age.total_seconds())}.{why}",
+            see,
         )
 
 
 def _were(waiting: WaitingMessages) -> str:
     return "was" if waiting.number == 1 else "were"
+
+
+def _waits(waiting: WaitingMessages) -> str:
+    return "waits" if waiting.number == 1 else "wait"
 
 
 def _run(level: Level, text: str, cure: str = "") -> Finding:

@@ -25,10 +25,22 @@ _DEEDS: Final = {
 _LESS_TELLING: Final = frozenset({"conversions.rates", "infrastructure.enough", "fake_data.none"})
 """Reasons that are told only where there is no other."""
 
-_BY_CHOICE: Final = frozenset(
-    {"conversions.held", "infrastructure.taken_back", "infrastructure.switched_off", "fake_data.held"}
+_NO_FAULT: Final = frozenset(
+    {
+        "conversions.held",
+        "conversions.no_experiment",
+        "conversions.still_counting",
+        "enhancements.never_seen",
+        "enhancements.taken_back",
+        "fake_data.held",
+        "infrastructure.switched_off",
+        "infrastructure.taken_back",
+    }
 )
-"""Reasons that stand for what a person wanted so."""
+"""Reasons not to act that stand for what a person wanted so, what has not begun, or what goes on."""
+
+_EVIDENCE: Final = frozenset({"conversions.evidence", "conversions.no_evidence"})
+_READ_TOGETHER: Final = frozenset({*_EVIDENCE, "conversions.rates", "conversions.days_left"})
 
 _BINDING: Final = "BindingNeeded"
 _COST: Final = "infrastructure.cost"
@@ -89,7 +101,7 @@ def _failed(state: StepState, title: str, run_id: int, error: Mapping[str, Any])
 
 
 def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
-    reason = _telling(decision)
+    code, told = _telling(decision)
     if decision.state == "undone":
         return _told(
             state,
@@ -97,7 +109,7 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
             f"{title}: decision {decision.id} of {ist(decision.decided_at)} was taken back, and rests.",
             f"post-audit decisions {decision.id}",
         )
-    text = f"{title}: {reason['text']}" if reason else f"{title}: {decision.headline}"
+    text = f"{title}: {told}"
     match decision.outcome:
         case "act":
             return _told(
@@ -106,18 +118,22 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
                 f"{title}: {decision.headline} (decision {decision.id}, {ist(decision.decided_at)})",
             )
         case "nothing":
-            return _told(state, Level.WELL, text, decision.next)
+            return _told(state, Level.WELL, text, "" if decision.next == "Nothing." else decision.next)
         case _:
-            by_choice = reason is not None and reason["code"] in _BY_CHOICE
-            return _told(state, Level.NOTE if by_choice else Level.PROBLEM, text, decision.next)
+            return _told(state, Level.NOTE if code in _NO_FAULT else Level.PROBLEM, text, decision.next)
 
 
-def _telling(decision: DecisionMade) -> Mapping[str, Any] | None:
-    """The reason that says most: the first that is not about what is well."""
-    telling = [reason for reason in decision.reasons if reason["code"] not in _LESS_TELLING]
-    # what a day costs is told by itself
-    telling = [reason for reason in telling if not reason["code"].startswith(_COST)]
-    return next(iter(telling or decision.reasons), None)
+def _telling(decision: DecisionMade) -> tuple[str, str]:
+    """The code and the sentence that say most; what is well, or told elsewhere, is left out where there is more."""
+    reasons = [reason for reason in decision.reasons if not reason["code"].startswith(_COST)]
+    telling = [reason for reason in reasons if reason["code"] not in _LESS_TELLING] or reasons
+    if not telling:
+        return "", decision.headline
+    code, text = telling[0]["code"], telling[0]["text"]
+    if code in _EVIDENCE:
+        # "a lead this strong" is read with the lead, and with the time that is left
+        text = " ".join(reason["text"] for reason in reasons if reason["code"] in _READ_TOGETHER)
+    return code, text
 
 
 def _samples(decision: DecisionMade) -> Iterator[Finding]:
