@@ -4,7 +4,8 @@ python tools/reference.py           writes the files
 python tools/reference.py --check   exits 1 naming those that differ from the code
 
 Settings come from the fields of `Settings`, commands from the command line itself, SQL functions from
-`supabase/schemas` with the comment above each, errors from their classes. Needs the project installed
+`supabase/schemas` with the comment above each, endpoints from the application's OpenAPI document and its routes,
+errors from their classes. Needs the project installed
 (`make install`), or `backend` on the path.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from documents import audit_formats, cli, errors, settings, sql_functions
+from documents import api, audit_formats, cli, errors, settings, sql_functions
 
 __all__ = ["DOCUMENTS", "REFERENCE", "main"]
 
@@ -26,6 +27,7 @@ DOCUMENTS: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings.document,
     "cli.md": cli.document,
     "sql-functions.md": sql_functions.document,
+    "api.md": api.document,
     "errors.md": errors.document,
     "audit-formats.md": audit_formats.document,
 }

@@ -13,15 +13,20 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from typer.main import get_command
 
 from app.post_audit import errors
 from app.post_audit.cli.shared import app
+from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.settings import Settings
+from app.post_audit.web.server import create_app
 from tests.architecture.clone import ROOT
 
 REFERENCE: Final = ROOT / "docs/reference"
 MIGRATION: Final = ROOT / "supabase/migrations/20251109_post_audit_protocol.sql"
+NOWHERE: Final = "postgresql://nobody@127.0.0.1:9/nothing"
 SAMPLES: Final = "samples"
 """Audit reports as their tools wrote them; what they link to is not ours."""
 
@@ -85,6 +90,26 @@ def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa
             yield full, command
 
 
+def endpoints(app: FastAPI) -> set[str]:
+    """Every method and path that an application answers to."""
+    return {
+        f"{method} {route.path_format}"
+        for route in iter_route_contexts(app.routes)
+        for method in (getattr(route, "methods", None) or set()) - {"HEAD"}
+    }
+
+
+def _to_be_told(operation: dict[str, Any], described: dict[str, Any]) -> Iterator[str]:
+    yield "Who may: "
+    yield "Answers 20"
+    for parameter in operation.get("parameters", []):
+        yield f"| `{parameter['name']}` | {parameter['in']} | "
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        for option in (content["schema"], *content["schema"].get("anyOf", ())):
+            shape = described["components"]["schemas"].get(option.get("$ref", "").rpartition("/")[2], {})
+            yield from (f"| `{name}` | body | " for name in shape.get("properties", ()))
+
+
 def _documents(project_files: list[Path]) -> list[Path]:
     found = [path for path in project_files if path.suffix == ".md"]
     return [path for path in found if path.relative_to(ROOT).parts[0] != SAMPLES]
@@ -146,6 +171,29 @@ def test_every_error_is_documented() -> None:
         re.findall(r"^\| (?:&nbsp;)*`(\w+)` \| \d \| \d{3} \| \S", _reference("errors.md"), re.MULTILINE)
     )
     assert shown == {name for name in errors.__all__ if name[0].isupper()}
+
+
+def test_every_endpoint_is_documented() -> None:
+    text = _reference("api.md")
+    app = create_app(PsycopgDatabase(NOWHERE))
+    listed = set(re.findall(r"^\| \[?`([A-Z]+ /[^`]*)`[^|]*\| [^| ]", text, re.MULTILINE))
+    assert listed == endpoints(app)
+    # what programs ask has a section: who may, and how it is answered
+    sections = dict(re.findall(r"^### ([A-Z]+ /\S*)\n(.*?)(?=^##|\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    described = app.openapi()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert sorted(sections) == sorted(operations)
+    missing = [
+        f"{endpoint}: {told}"
+        for endpoint, section in sections.items()
+        for told in _to_be_told(operations[endpoint], described)
+        if told not in section
+    ]
+    assert missing == []
 
 
 def test_every_link_leads_somewhere(project_files: list[Path]) -> None:
@@ -231,6 +279,16 @@ def test_a_broken_link_is_found(tmp_path: Path, link: str, *, is_broken: bool) -
     document = tmp_path / "document.md"
     document.write_text(f"# Here it is\n\n{link}\n")
     assert bool(broken_links(document, tmp_path)) == is_broken
+
+
+def test_a_route_that_is_added_is_found() -> None:
+    app = create_app(PsycopgDatabase(NOWHERE))
+    before = endpoints(app)
+    planted = APIRouter()
+    planted.add_api_route("/api/planted/{number}", lambda number: number, methods=["PATCH"])
+    app.include_router(planted)
+    assert endpoints(app) - before == {"PATCH /api/planted/{number}"}
+    assert {"GET /login", "GET /openapi.json", "PUT /api/admin/modes/{step}"} <= before
 
 
 def test_commands_are_found_in_code_alone() -> None:
