@@ -5,7 +5,7 @@ python tools/reference.py --check   exits 1 naming those that differ from the co
 
 Settings come from the fields of `Settings`, commands from the command line itself, SQL functions from
 `supabase/schemas` with the comment above each, endpoints from the application's OpenAPI document and its routes,
-errors from their classes. Needs the project installed
+pages from their registry, errors from their classes. Needs the project installed
 (`make install`), or `backend` on the path.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from documents import api, audit_formats, cli, errors, settings, sql_functions
+from documents import api, audit_formats, cli, errors, pages, settings, sql_functions
 
 __all__ = ["DOCUMENTS", "REFERENCE", "main"]
 
@@ -28,6 +28,7 @@ DOCUMENTS: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli.document,
     "sql-functions.md": sql_functions.document,
     "api.md": api.document,
+    "pages.md": pages.document,
     "errors.md": errors.document,
     "audit-formats.md": audit_formats.document,
 }

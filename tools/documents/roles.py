@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
@@ -41,6 +42,7 @@ class _Visitors:
         """Nothing is held."""
 
 
+@functools.cache
 def guarded_app() -> FastAPI:
     """Make the application as it is with a secret, over a database that only knows who asks."""
     return create_app(_Visitors(), policy=AccessPolicy(is_guarded=True))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ from app.post_audit import errors
 from app.post_audit.cli.shared import app
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.settings import Settings
+from app.post_audit.web.pages import all_pages
+from app.post_audit.web.pages.page import Page
 from app.post_audit.web.server import create_app
 from tests.architecture.clone import ROOT
 
@@ -97,6 +100,24 @@ def endpoints(app: FastAPI) -> set[str]:
         for route in iter_route_contexts(app.routes)
         for method in (getattr(route, "methods", None) or set()) - {"HEAD"}
     }
+
+
+def undocumented_pages(text: str, pages: Sequence[Page]) -> list[str]:
+    """What the reference of the pages does not say of them: their address and purpose in the list, or who may."""
+    missing = []
+    for page in pages:
+        listed = rf"^\| \[`{re.escape(page.path)}`\]\(#[^)]+\) \| {re.escape(page.title)} \| \S"
+        if not re.search(listed, text, re.MULTILINE):
+            missing.append(f"{page.path} is not listed")
+        section = _section_of(text, page)
+        if f"`{page.path}`" not in section or "Who may open it: " not in section:
+            missing.append(f"{page.path} has no section")
+    return missing
+
+
+def _section_of(text: str, page: Page) -> str:
+    found = re.search(rf"^## {re.escape(page.title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return "" if found is None else found[1]
 
 
 def _to_be_told(operation: dict[str, Any], described: dict[str, Any]) -> Iterator[str]:
@@ -196,6 +217,22 @@ def test_every_endpoint_is_documented() -> None:
     assert missing == []
 
 
+def test_every_page_is_documented() -> None:
+    text = _reference("pages.md")
+    assert undocumented_pages(text, all_pages()) == []
+    assert len(re.findall(r"^\| \[`/", text, re.MULTILINE)) == len(all_pages()), (
+        "a page that there is no more"
+    )
+    # a page that leads to deeds names them, and who may do them
+    silent = [
+        page.path
+        for page in all_pages()
+        if "view.act(" in inspect.getsource(sys.modules[page.load.__module__])
+        and not re.search(r"^\| .* \| (?:operator|approver)\b", _section_of(text, page), re.MULTILINE)
+    ]
+    assert silent == []
+
+
 def test_every_link_leads_somewhere(project_files: list[Path]) -> None:
     documents = _documents(project_files)
     assert documents, "there is no document, so nothing was looked at"
@@ -289,6 +326,14 @@ def test_a_route_that_is_added_is_found() -> None:
     app.include_router(planted)
     assert endpoints(app) - before == {"PATCH /api/planted/{number}"}
     assert {"GET /login", "GET /openapi.json", "PUT /api/admin/modes/{step}"} <= before
+
+
+def test_a_page_that_is_added_is_found() -> None:
+    planted = Page(path="/admin/planted", title="Planted", load=lambda _house, _query: None, parts=())
+    assert undocumented_pages(_reference("pages.md"), [*all_pages(), planted]) == [
+        "/admin/planted is not listed",
+        "/admin/planted has no section",
+    ]
 
 
 def test_commands_are_found_in_code_alone() -> None:
