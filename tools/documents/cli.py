@@ -78,10 +78,11 @@ def document() -> str:
         " configuration, 130 interrupted. With `--json`, errors too are one document on standard output:"
         ' `{"error": {"code", "message", "cure"}}` ([errors](errors.md)).\n\n'
     )
-    listed = [(f"[`{c.words}`](#{c.words.replace(' ', '-')})", cell(c.help)) for c in commands()]
+    found = commands()
+    listed = [(f"[`{c.words}`](#{c.words.replace(' ', '-')})", cell(c.help)) for c in found]
     parts = [HEAD.format(source="backend/app/post_audit/cli", title="Commands"), about]
     parts.append(table(("Command", "What it does"), listed))
-    for command in commands():
+    for command in found:
         parts += [f"\n## {command.words}\n\n{command.help}\n\n```\n{command.usage}\n```\n"]
         if command.parameters:
             parts += ["\n", table(("Parameter", "Meaning"), list(command.parameters))]

@@ -16,8 +16,8 @@ from app.post_audit.web.pages.page import Page
 
 __all__ = ["Deed", "deeds_of"]
 
-_ASKING: Final = {"act": 0, "require": 0}
-"""The calls that ask for a role before something is done, with the place of the role among their arguments."""
+_ASKING: Final = frozenset({"act", "require"})
+"""The methods that ask for the role that is their first argument, before something is done."""
 _BETWEEN: Final = " / "
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -83,8 +83,7 @@ def _roles(function: FunctionType) -> Iterator[str]:
     """The roles that a function asks for by itself, as words."""
     for node in ast.walk(_node(function) or ast.Pass()):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _ASKING:
-            asked = node.args[_ASKING[node.func.attr] : _ASKING[node.func.attr] + 1]
-            yield from (role for expression in asked if (role := _role(expression)))
+            yield from (role for expression in node.args[:1] if (role := _role(expression)))
 
 
 def _role(expression: ast.expr) -> str:
@@ -96,11 +95,13 @@ def _role(expression: ast.expr) -> str:
     return ""
 
 
-def _named(function: FunctionType) -> Iterator[tuple[FunctionType, str]]:
+@functools.cache
+def _named(function: FunctionType) -> tuple[tuple[FunctionType, str], ...]:
     """The functions of the pages that a function names, with the words of the button that they stand behind."""
     node = _node(function)
-    if node is not None:
-        yield from _below(node, function.__globals__, _looped(node, function.__globals__), "")
+    if node is None:
+        return ()
+    return tuple(_below(node, function.__globals__, _looped(node, function.__globals__), ""))
 
 
 def _below(
