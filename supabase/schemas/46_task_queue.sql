@@ -715,7 +715,9 @@ BEGIN
   RETURN (
     WITH open_tasks AS MATERIALIZED (
       SELECT t.priority, t.status, t.disposition, count(*) AS n, min(t.first_seen_at) AS oldest,
-        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)) AS late,
+        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)
+          -- what waits for a review has been promised to nobody yet
+          AND t.disposition IS DISTINCT FROM 'review') AS late,
         sum(extract(epoch FROM as_of - t.first_seen_at)::double precision / 86400) AS age
       FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1, 2, 3
     ), daily AS MATERIALIZED (

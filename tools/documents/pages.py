@@ -7,6 +7,7 @@ import re
 import sys
 from typing import Final
 
+from app.post_audit.web import pages
 from app.post_audit.web.pages import all_pages
 from app.post_audit.web.pages.page import Page
 from documents.markdown import HEAD, anchor, cell, listed, table
@@ -34,8 +35,10 @@ def document() -> str:
 
 
 def _purpose(page: Page) -> str:
-    """The first sentence of the module that the page is written in, without its address."""
-    told = " ".join((sys.modules[page.load.__module__].__doc__ or "").split("\n\n")[0].split())
+    """The first sentence of the module that has the page among its `PAGES`, without its address."""
+    homes = [module for name, module in sys.modules.items() if name.startswith(f"{pages.__name__}.")]
+    home = next(module for module in homes if page in getattr(module, "PAGES", ()))
+    told = " ".join((home.__doc__ or "").split("\n\n")[0].split())
     words = re.sub(r"^/[^:]*: ", "", told)
     return words[:1].upper() + words[1:]
 

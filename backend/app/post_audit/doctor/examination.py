@@ -33,11 +33,11 @@ __all__ = ["examine", "examine_running"]
 # Together with the start of a command this stays under ten seconds, whatever the other side does.
 _SECONDS: Final = 8.0
 
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 def examine(
-    requirements: Sequence[Requirement] = (), *, online: bool = True, say: Say = lambda _text: None
+    requirements: Sequence[Requirement] = (), *, online: bool = True, say: _Say = lambda _text: None
 ) -> Examination:
     """Look at everything; takes 8 s at most.
 

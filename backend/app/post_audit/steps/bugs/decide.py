@@ -39,7 +39,7 @@ MERGED: Final = ReasonCode(
     " Nothing is deleted, and it can be taken back.",
 )
 MERGED_MORE: Final = ReasonCode(
-    "bugs.merged_more", "{repeats_in_words} merged into {bugs} other bugs in the same way."
+    "bugs.merged_more", "{repeats_in_words} merged into {bugs} other {bugs:bug|bugs} in the same way."
 )
 KEPT_APART: Final = ReasonCode(
     "bugs.kept_apart",

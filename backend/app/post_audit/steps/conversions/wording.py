@@ -23,6 +23,12 @@ from app.post_audit.steps.conversions.safety import least_hours
 
 __all__ = ["explain"]
 
+STILL_COUNTING: Final = ReasonCode(
+    "conversions.still_counting",
+    "{experiment}: {counted} suppliers of about {invites} invites are counted so far; the rest follows, and"
+    " nothing is judged before.",
+)
+
 NO_INVITES: Final = ReasonCode(
     "conversions.no_invites",
     "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
@@ -68,7 +74,8 @@ DISAGREE: Final = ReasonCode(
 )
 MISMATCH: Final = ReasonCode(
     "conversions.mismatch",
-    "{experiment}: {variant} got {units} suppliers where {expected} were due; shares that are kept would stray"
+    "{experiment}: {variant} got {units} {units:supplier|suppliers} where {expected} were due; shares that"
+    " are kept would stray"
     " so far at most {odds}.",
 )
 EXPOSED: Final = ReasonCode(
@@ -86,7 +93,8 @@ WINDOW: Final = ReasonCode(
 )
 HARM: Final = ReasonCode(
     "conversions.harm",
-    "{experiment}: {what} for {variant} are {rate}, {others} for the rest; were they equal, so many would appear"
+    "{experiment}: {what} for {variant} are {rate}, {others} for the rest; were they equal, so many would"
+    " appear"
     " at most {odds}.",
 )
 WORN: Final = ReasonCode(
@@ -103,10 +111,11 @@ TOO_SOON: Final = ReasonCode(
     "{experiment} runs since {started}; nothing is switched within the first {hours}\u00a0h.",
 )
 DAYS_LEFT: Final = ReasonCode(
-    "conversions.days_left", "At these rates the evidence is enough in about {days} days."
+    "conversions.days_left", "At these rates the evidence is enough in about {days} {days:day|days}."
 )
 GAINED: Final = ReasonCode(
-    "conversions.gained", "Uneven shares brought {number} conversions {more_or_less} than even ones."
+    "conversions.gained",
+    "Uneven shares brought {number} {number:conversion|conversions} {more_or_less} than even ones.",
 )
 
 _ALL: Final = 10_000
@@ -124,7 +133,7 @@ def _say(code: ReasonCode, **numbers: float | str) -> Reason:
             return number
         return count(number) if isinstance(number, int) else percent(number, 2)
 
-    text = code.sentence.format(**{name: shown(number) for name, number in numbers.items()})
+    text = code.worded(numbers).format(**{name: shown(number) for name, number in numbers.items()})
     return Reason(code=code.code, text=text, numbers=numbers)
 
 
@@ -191,7 +200,14 @@ def _disagreement(assessment: Assessment, proven: VariantResult) -> Reason:
 
 def _unknown(assessment: Assessment, as_of: datetime) -> Reason:
     """Say what is missing."""
-    name, variants = assessment.experiment.name, len(assessment.results)
+    name, variants, counting = (
+        assessment.experiment.name,
+        len(assessment.results),
+        assessment.experiment.counting,
+    )
+    if counting is not None:
+        invites = max(counting.invites, counting.counted)
+        return _say(STILL_COUNTING, experiment=name, counted=counting.counted, invites=invites)
     if variants < _TWO:
         return _say(NOTHING_TO_COMPARE, experiment=name, variants=variants)
     return _say(NO_INVITES, experiment=name, as_of=ist(as_of))
@@ -324,7 +340,7 @@ def _collecting(
 def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
     """Say what is behind a status, the most important sentence first."""
     leader, rival = assessment.leader, assessment.rival
-    if assessment.status is Status.UNKNOWN or assessment.obstacle is not None:
+    if assessment.status in {Status.UNKNOWN, Status.COUNTING} or assessment.obstacle is not None:
         unknown = assessment.obstacle is None
         return (_unknown(assessment, as_of) if unknown else _obstacle(assessment, policy),)
     if leader is None or rival is None:

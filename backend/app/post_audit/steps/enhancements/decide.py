@@ -22,24 +22,31 @@ __all__ = ["decide"]
 
 IMPORTS: Final = ReasonCode(
     "enhancements.imports",
-    "{name} ({source}): {findings} findings; {new} new, {reopened} reopened, {closed} closed, {changed} changed, "
+    "{name} ({source}): {findings} {findings:finding|findings}; {new} new, {reopened} reopened, {closed}"
+    " closed, {changed} changed, "
     "{unchanged} unchanged.",
 )
 FOLLOWS: Final = ReasonCode(
     "enhancements.follows",
-    "{name} ({source}): {findings} findings; what is new in it shows once the audit before it is in.",
+    "{name} ({source}): {findings} {findings:finding|findings}; what is new in it shows once the audit"
+    " before it is in.",
 )
 KEPT: Final = ReasonCode(
     "enhancements.kept",
-    "{name}: {kept} findings are reported again although a person closed them; they stay closed.",
+    "{name}: {kept} {kept:finding is|findings are} reported again although a person closed"
+    " {kept:it; it stays|them; they stay}"
+    " closed.",
 )
 PARTIAL: Final = ReasonCode(
     "enhancements.partial",
-    "{name}: {errors} errors and {needs_review} unclear entries. Not all was read, so nothing is closed as gone.",
+    "{name}: {errors} {errors:error|errors} and {needs_review} unclear {needs_review:entry|entries}. Not"
+    " all was read,"
+    " so nothing is closed as gone.",
 )
 CLOSES_MOST: Final = ReasonCode(
     "enhancements.closes_most",
-    "{name}: {gone} of {open_before} open tasks are no longer reported; over half needs a person.",
+    "{name}: {gone} of {open_before} open {open_before:task|tasks} {gone:is|are} no longer reported; over"
+    " half needs a person.",
 )
 TAKEN_BACK: Final = ReasonCode(
     "enhancements.taken_back", "{name}: this import was taken back or declined; that holds until {until_at}."
@@ -49,9 +56,12 @@ ASKS_AGAIN: Final = ReasonCode(
     "{name}: this import was taken back or declined before; a person decides on it.",
 )
 REFUSED: Final = ReasonCode("enhancements.refused", "{name} could not be read: {message}")
-MORE_WAIT: Final = ReasonCode("enhancements.more_wait", "{more} more audits wait for the next run.")
+MORE_WAIT: Final = ReasonCode(
+    "enhancements.more_wait", "{more} more {more:audit waits|audits wait} for the next run."
+)
 OPEN: Final = ReasonCode(
-    "enhancements.open", "{open} tasks are open, {critical} critical and {high} high; {late} are late."
+    "enhancements.open",
+    "{open} {open:task is|tasks are} open, {critical} critical and {high} high; {late} {late:is|are} late.",
 )
 NEVER_SEEN: Final = ReasonCode(
     "enhancements.never_seen", "No audit was ever imported. What one would find is unknown, not nothing."
@@ -62,7 +72,8 @@ STALE: Final = ReasonCode(
 )
 OPEN_BEFORE: Final = ReasonCode(
     "enhancements.open_before",
-    "Before, {open} tasks were open, {critical} critical and {high} high; {late} were late.",
+    "Before, {open} {open:task was|tasks were} open, {critical} critical and {high} high; {late}"
+    " {late:was|were} late.",
 )
 LAST: Final = ReasonCode("enhancements.last", "The newest audit is {name} of {at}.")
 

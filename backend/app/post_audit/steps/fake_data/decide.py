@@ -29,12 +29,14 @@ __all__ = ["decide"]
 
 QUARANTINE: Final = ReasonCode(
     "fake_data.quarantine",
-    "{found} of {suppliers} suppliers show at least {families} independent signs of being invented.",
+    "{found} of {suppliers} suppliers {found:shows|show} at least {families} independent signs of being"
+    " invented.",
 )
-SIGNS: Final = ReasonCode("fake_data.signs", "Most often: {signs} ({found} suppliers).")
+SIGNS: Final = ReasonCode("fake_data.signs", "Most often: {signs} ({found} {found:supplier|suppliers}).")
 REVIEW: Final = ReasonCode(
     "fake_data.review",
-    "{found} of {suppliers} suppliers show fewer signs than {families}: for a person to look at.",
+    "{found} of {suppliers} suppliers {found:shows|show} fewer signs than {families}: for a person to look"
+    " at.",
 )
 NONE: Final = ReasonCode(
     "fake_data.none",
@@ -42,18 +44,21 @@ NONE: Final = ReasonCode(
 )
 HELD: Final = ReasonCode(
     "fake_data.held",
-    "{found} were restored or declined and have not changed since; the first hold ends {until_at}.",
+    "{found} {found:was|were} restored or declined and {found:has|have} not changed since; the first hold"
+    " ends {until_at}.",
 )
 IN_USE: Final = ReasonCode(
     "fake_data.in_use",
-    "{claims} claims and {earnings} earnings hang on this supplier, or it is claimed: a person has to agree.",
+    "{claims} {claims:claim|claims} and {earnings} {earnings:earning|earnings} hang on this supplier, or it"
+    " is claimed:"
+    " a person has to agree.",
 )
 MANY_IN_USE: Final = ReasonCode(
-    "fake_data.many_in_use", "{found} of them are claimed or paid; those always wait for a person."
+    "fake_data.many_in_use", "{found} of them {found:is|are} claimed or paid; those always wait for a person."
 )
 LARGE_SHARE: Final = ReasonCode(
     "fake_data.large_share",
-    "{found} of {suppliers} suppliers are {share}; above {limit} a person has to agree.",
+    "{found} of {suppliers} suppliers {found:is|are} {share}; above {limit} a person has to agree.",
 )
 MANY_ROWS: Final = ReasonCode(
     "fake_data.many_rows", "{found} suppliers at once are more than {limit}; a person has to agree."
@@ -333,7 +338,7 @@ def _numbers(found: _Found, facts: FakeDataFacts, policy: FakeDataPolicy) -> Map
 def _because(code: ReasonCode, **numbers: Number) -> Reason:
     """Fill a sentence with numbers as people read them, and keep the numbers as they are."""
     told = {name: _as_read(name, value) for name, value in numbers.items()}
-    return Reason(code=code.code, text=code.sentence.format(**told), numbers=numbers)
+    return Reason(code=code.code, text=code.worded(numbers).format(**told), numbers=numbers)
 
 
 def _as_read(name: str, value: Number) -> str:
