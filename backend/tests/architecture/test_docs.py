@@ -217,6 +217,25 @@ def test_every_endpoint_is_documented() -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "who"),
+    [
+        ("GET /ready", "anybody"),
+        ("POST /api/bugs", "anybody"),
+        ("GET /api/admin/status", "viewer"),
+        ("PUT /api/admin/modes/{step}", "operator"),
+        ("GET /api/admin/audit-log", "approver"),
+        ("POST /api/admin/decisions/{decision_id}/undo", "approver"),
+        # the gate's own word: its route names no role
+        ("POST /api/admin/audits", "operator"),
+    ],
+)
+def test_who_may_is_what_the_gate_and_the_route_say(endpoint: str, who: str) -> None:
+    section = _reference("api.md").partition(f"\n### {endpoint}\n")[2].partition("\n##")[0]
+    assert f"Who may: {who}.\n" in section
+    assert (" 401, " in section) == (who != "anybody")
+
+
 def test_every_page_is_documented() -> None:
     text = _reference("pages.md")
     assert undocumented_pages(text, all_pages()) == []
