@@ -233,7 +233,7 @@ def test_every_endpoint_is_documented() -> None:
 def test_who_may_is_what_the_gate_and_the_route_say(endpoint: str, who: str) -> None:
     section = _reference("api.md").partition(f"\n### {endpoint}\n")[2].partition("\n##")[0]
     assert f"Who may: {who}.\n" in section
-    assert (" 401, " in section) == (who != "anybody")
+    assert (" 401" in section) == (who != "anybody")
 
 
 def test_every_page_is_documented() -> None:
