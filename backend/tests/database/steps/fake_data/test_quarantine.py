@@ -30,6 +30,8 @@ def details(decision: Mapping[str, Any]) -> list[str]:
     return [change["detail"] for change in decision["changes"] if change["state"] == "moved"]
 
 
+@pytest.mark.both_transports
+@pytest.mark.both_bindings
 def test_suppliers_and_all_that_hangs_on_them_leave_and_come_back(market: Market) -> None:
     market.add(400)
     market.add_fakes(3)
