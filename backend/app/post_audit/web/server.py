@@ -150,6 +150,11 @@ def serve(application: Application, *, port: int) -> int:
     if not policy.is_guarded:
         told = f"Sign in once with {place}/login?link={app.state.door.make_link(_owner())}"
     print(told, flush=True)  # noqa: T201 - as above
+    if application.is_untouched():
+        print(
+            "The database is empty: /admin can show it with invented data, as post-audit run does.",
+            flush=True,
+        )  # noqa: T201 - as above
     try:
         _Server(config).run()
     finally:

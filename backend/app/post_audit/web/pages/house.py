@@ -30,6 +30,7 @@ from app.post_audit.web.pages.elements import (
 from app.post_audit.web.pages.page import House, Page, Part, Query, Tab
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import (
+    UNTOUCHED,
     STATES,
     TITLES,
     asked_because,
@@ -73,6 +74,7 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
         "capacity": capacity[0] if capacity else None,
         "now": datetime.now(UTC).replace(second=0, microsecond=0).isoformat(),
         "can_run": house.start_run is not None,
+        "is_untouched": last is None and house.application is not None and house.application.is_untouched(),
     }
 
 
@@ -133,6 +135,8 @@ def _broken(data: Mapping[str, Any]) -> list[str]:
 def _draw_head(view: View, data: Mapping[str, Any]) -> None:
     run, status = data["run"], data["status"]
     headline, lede = house_headline(int(status["waiting"]), _broken(data), has_run=run is not None)
+    if data["is_untouched"]:
+        headline, lede = UNTOUCHED
     if status["marketplace"] == "demonstration":
         with box("p", "banner"):
             icon("flask")
@@ -147,6 +151,14 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
                 _draw_times(data)
         if data["can_run"] and view.visit.allows(Role.OPERATOR):
             with box("div", "actions"):
+                if data["is_untouched"]:
+                    button(
+                        "Show me with invented data",
+                        lambda: deeds.show_demonstration(view),
+                        kind="filled",
+                        icon_name="flask",
+                        key="demonstration",
+                    )
                 running = run is not None and run["state"] == "running"
                 made = button(
                     "Running" if running else "Run now",
