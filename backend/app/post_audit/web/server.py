@@ -149,12 +149,9 @@ def serve(application: Application, *, port: int) -> int:
     told = "Sign in at /login; somebody new: post-audit users add NAME --role viewer"
     if not policy.is_guarded:
         told = f"Sign in once with {place}/login?link={app.state.door.make_link(_owner())}"
-    print(told, flush=True)  # noqa: T201 - as above
     if application.is_untouched():
-        print(
-            "The database is empty: /admin can show it with invented data, as post-audit run does.",
-            flush=True,
-        )  # noqa: T201 - as above
+        told += "\nThe database is empty: /admin can show it with invented data, as post-audit run does."
+    print(told, flush=True)  # noqa: T201 - as above
     try:
         _Server(config).run()
     finally:

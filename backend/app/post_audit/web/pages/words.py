@@ -9,9 +9,9 @@ from typing import Any, Final
 from app.post_audit.formats import count, duration, percent, rupees
 
 __all__ = [
-    "UNTOUCHED",
     "STATES",
     "TITLES",
+    "UNTOUCHED",
     "asked_because",
     "change_words",
     "duration_words",
