@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.post_audit.errors import InputError
 from app.post_audit.steps.bugs.facts import Tier
 from app.post_audit.steps.bugs.intake import LIMITS, BugReport, Receipt, report_bug
 from app.post_audit.web.context import DatabaseOfRequest
+from app.post_audit.web.shapes import Body
 
 __all__ = ["ReportAnswer", "ReportBody", "router"]
 
@@ -19,10 +20,8 @@ router = APIRouter(prefix="/api/bugs", tags=["bugs"])
 _Key = Annotated[str, Field(min_length=8, max_length=LIMITS["idempotency_key"])]
 
 
-class ReportBody(BaseModel):
+class ReportBody(Body):
     """What is reported. The form fills in everything but title and description."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=LIMITS["title"])]
     description: Annotated[str, Field(max_length=LIMITS["description"])] = ""
