@@ -13,8 +13,8 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, depth, install, run_once
-from app.post_audit.errors import ConfigurationError, DatabaseError
+from app.post_audit.engine import Wanted, ask, depth, drain, install, run_once
+from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
@@ -133,9 +133,34 @@ class Application:
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
         return self.runner.reread(report) if self.deliver().tried else report
 
+    def ask(self, wanted: Wanted) -> bool:
+        """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        if self.direct is None:
+            return False
+        try:
+            ask(self, wanted, lease=self.settings.lease)
+        except PostAuditError as error:
+            _log.warning("engine.not_used", tick=wanted.tick, why=str(error))
+            return False
+        return True
+
+    def drain(self, stopping: Event) -> None:
+        """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        if self.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
+            self.deliver()
+
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
+
+    def tidy(self) -> int:
+        """Delete a part of the messages that ended long ago, where that is due today; how many."""
+        answer: Any = self.database.call(
+            "post_audit_maintain_old_messages", keep_days=self.settings.keep_messages_days
+        )
+        if answer["pruned"]:
+            _log.info("outbox.pruned", messages=answer["pruned"], days=self.settings.keep_messages_days)
+        return int(answer["pruned"])
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""

@@ -29,6 +29,7 @@ _NO_FAULT: Final = frozenset(
     {
         "conversions.held",
         "conversions.no_experiment",
+        "conversions.still_counting",
         "enhancements.never_seen",
         "enhancements.taken_back",
         "fake_data.held",
@@ -36,7 +37,7 @@ _NO_FAULT: Final = frozenset(
         "infrastructure.taken_back",
     }
 )
-"""Reasons not to act that stand for what a person wanted so, or has not begun with."""
+"""Reasons not to act that stand for what a person wanted so, what has not begun, or what goes on."""
 
 _EVIDENCE: Final = frozenset({"conversions.evidence", "conversions.no_evidence"})
 _READ_TOGETHER: Final = frozenset({*_EVIDENCE, "conversions.rates", "conversions.days_left"})

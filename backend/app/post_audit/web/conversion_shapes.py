@@ -14,6 +14,7 @@ __all__ = [
     "Bucket",
     "BucketVariant",
     "ComparisonNow",
+    "CountingNow",
     "DataPoint",
     "Epoch",
     "Evidence",
@@ -55,8 +56,9 @@ class VariantStats(Open):
 
 
 class Stats(Open):
-    """The state of an experiment."""
+    """The state of an experiment. While `counting`, the counts are of a part of its suppliers and nothing is judged."""
 
+    counting: CountingNow | None = None
     stats: list[VariantStats]
     active_variant: str | None
     winner: str | None
@@ -97,10 +99,18 @@ class Sentence(BaseModel):
     text: str
 
 
+class CountingNow(BaseModel):
+    """How far a count is: suppliers `counted`, of about so many `invites`; the rest follows."""
+
+    counted: int
+    invites: int
+
+
 class ExperimentHead(Open):
     """Where an experiment stands.
 
     `status_word` is for people: collecting, about N days left, ready to switch, switched, reverted, blocked: why.
+    While `counting` is not null, invites are still being counted and every number is of a part of them only.
     `e_value` is the evidence that the leader beats its nearest rival; at `threshold` it is enough.
     """
 
@@ -126,6 +136,7 @@ class ExperimentHead(Open):
     last_invite_at: datetime | None
     window_hours: int
     counted_until: datetime
+    counting: CountingNow | None
     as_of: datetime
     allocation: Allocation
     version: int

@@ -151,7 +151,8 @@ def _draw_numbers(_view: View, decision: Mapping[str, Any]) -> None:
 
 
 def _draw_messages(_view: View, decision: Mapping[str, Any]) -> None:
-    if not decision["messages"]:
+    removed = decision["messages_removed"]
+    if not decision["messages"] and not removed:
         return
     text("Who was told", "h2").style("margin-bottom: 8px")
     with box("ul"):
@@ -160,6 +161,11 @@ def _draw_messages(_view: View, decision: Mapping[str, Any]) -> None:
                 text(f"{'Telegram' if message['channel'] == 'telegram' else 'n8n'}: ", "b")
                 text(str(message["state"]))
                 text(f" · {message['detail']}" if message["detail"] else "", classes="is-quiet")
+        for ended, number in sorted(removed.items()):
+            channel, _, state = ended.partition(":")
+            with box("li", "small"):
+                text(f"{'Telegram' if channel == 'telegram' else 'n8n'}: ", "b")
+                text(f"{state} · {how_many(number, 'message', 'messages')}, deleted since")
     link("Outbox", "/admin/outbox")
 
 

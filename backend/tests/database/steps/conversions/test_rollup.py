@@ -22,7 +22,9 @@ pytestmark = pytest.mark.database
 
 AS_OF = datetime(2025, 11, 9, 9, 30, tzinfo=UTC)
 SUPPLIERS = 12
-NOTED = pytest.mark.reference_only("changes are noted by triggers on our tables; tables of somebody's own get none")
+NOTED = pytest.mark.reference_only(
+    "changes are noted by triggers on our tables; tables of somebody's own get none"
+)
 
 CELLS = """
 SELECT date_trunc('hour', u.sent_at), u.epoch, u.variant, count(*), count(*) FILTER (WHERE u.failed)
@@ -98,7 +100,8 @@ DEEDS = {
     " VALUES (2, %(supplier)s, 'x', %(at)s)",
     "fail": "UPDATE public.invites_ab_test SET status = 'failed', allocation_epoch = 2"
     " WHERE supplier_id::bigint = %(supplier)s",
-    "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1 WHERE supplier_id::bigint = %(supplier)s",
+    "move": "UPDATE public.invites_ab_test SET supplier_id = %(number)s %% 12 + 1"
+    " WHERE supplier_id::bigint = %(supplier)s",
     "uninvite": "DELETE FROM public.invites_ab_test WHERE supplier_id::bigint = %(supplier)s",
     "claim": "INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, claimed_at, verified_at) VALUES"
     " (%(supplier)s, 'u', %(at)s, CASE WHEN %(number)s %% 4 > 0 THEN %(at)s END)",
@@ -246,7 +249,12 @@ def test_a_load_of_many_rows_is_walked(database: Database, connection: psycopg.C
     )
     notes = connection.execute("SELECT count(*) FROM post_audit.conversion_notes").fetchone()
     assert notes == (1,)
+    begun = gather(database, STEP.policy, AS_OF).experiments[0].counting
+    assert begun is not None
+    assert 0 < begun.counted < 50_001 <= 2 * begun.invites
+    assert STEP.run(database, AS_OF).outcome is not Outcome.UNKNOWN
     facts = gather(database, STEP.policy, AS_OF)
+    assert facts.experiments[0].counting is None
     assert facts.experiments[0].blocks[0].counts["variant_a"].units == 50_001
 
 
@@ -269,12 +277,15 @@ def test_nothing_is_written_where_nothing_has_changed(
 def test_what_is_remembered_gives_the_same_judgement(database: Database, planted: psycopg.Connection) -> None:
     as_of = datetime.now(UTC)
     planted.execute(
-        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days' WHERE supplier_id::bigint <= 6000"
+        "UPDATE public.invites_ab_test SET sent_at = sent_at - interval '9 days'"
+        " WHERE supplier_id::bigint <= 6000"
     )
     planted.execute(
         "UPDATE public.claim_airdrop_log"
         " SET claimed_at = claimed_at - interval '9 days', verified_at = verified_at - interval '9 days'"
     )
+    # what was moved is counted again before anything is remembered
+    refresh(database)
     whole = gather(database, STEP.policy, as_of)
     assert whole.experiments[0].memory is None
     short = gather(database, STEP.policy, as_of)

@@ -207,7 +207,9 @@ def test_a_seed_file_is_registered_matched_and_forgotten(market: Market) -> None
     ]
     answer = market.call("post_audit_apply_seed_rows", name="seed.ts", rows=seeds, actor="priya")
     assert answer == {"seed": "seed.ts", "rows": 4, "without_contact": 1}
-    columns = market.call("post_audit_read_fake_data", as_of="2025-11-09T00:00:00+00:00", limit=300)["columns"]
+    columns = market.call("post_audit_read_fake_data", as_of="2025-11-09T00:00:00+00:00", limit=300)[
+        "columns"
+    ]
     matched = {supplier: seed for supplier, seed in zip(columns["id"], columns["seed"], strict=True) if seed}
     assert matched == {"7": "name_email_phone", "8": "name_email", "9": "name"}
     decision = market.run()

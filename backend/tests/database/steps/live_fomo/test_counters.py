@@ -175,7 +175,9 @@ def test_a_false_counter_is_repaired(market: Market) -> None:
         "UPDATE public.leaderboard_tickertape_views SET shown_value = 500 WHERE counter = 'airdrop_claims'"
     )
     decision = market.run()
-    assert decision["headline"] == ("1 counter repaired." if market.has_amounts else "1 counter repaired, 1 hidden.")
+    assert decision["headline"] == (
+        "1 counter repaired." if market.has_amounts else "1 counter repaired, 1 hidden."
+    )
     assert market.counter("airdrop_claims") == (8, "repaired")
     assert market.verdicts() == verdicts(market, airdrop_claims="repaired")
     assert said(market.run()) == quiet(market)
