@@ -12,10 +12,6 @@ from app.post_audit.demonstration import Line, Market, Verdict, confusion
 from app.post_audit.runner import Runner
 from app.post_audit.step import Outcome
 from app.post_audit.steps import bugs, conversions, fake_data, infrastructure, live_fomo
-<<<<<<< HEAD
-=======
-from tests.support.content import Content
->>>>>>> main
 from tests.support.decisions import arm
 
 pytestmark = pytest.mark.database

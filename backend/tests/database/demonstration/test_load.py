@@ -20,13 +20,9 @@ from app.post_audit.demonstration import (
     remove_demonstration,
 )
 from app.post_audit.errors import ConfigurationError, InputError, NotFound, NotMigrated
-<<<<<<< HEAD
 from app.post_audit.runner import Runner
-from tests.database.demonstration.conftest import Content
 from tests.support import marketplace
-=======
 from tests.support.content import Content
->>>>>>> main
 from tests.support.decisions import begin
 
 pytestmark = [

@@ -19,12 +19,7 @@ INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, claimed_a
 SELECT i.supplier_id::bigint, 'user ' || i.supplier_id, 'verified',
   i.sent_at + interval '2 hours', i.sent_at + interval '3 hours'
 FROM public.invites_ab_test AS i
-<<<<<<< HEAD
-WHERE (i.variant = 'variant_a' AND i.supplier_id::bigint % 50 = 0)
-  OR (i.variant = 'variant_b' AND i.supplier_id::bigint % 15 = 0);
-=======
 WHERE i.supplier_id::bigint % CASE i.variant WHEN 'variant_a' THEN 50 ELSE 15 END = 0;
->>>>>>> main
 -- and the experiment goes on: these are too young to count
 INSERT INTO public.suppliers (id, name) SELECT n, 'Supplier ' || n FROM generate_series(6001, 6200) AS n;
 INSERT INTO public.invites_ab_test (supplier_id, variant, sent_at)
