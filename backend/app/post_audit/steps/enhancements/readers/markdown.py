@@ -17,13 +17,8 @@ from app.post_audit.steps.enhancements.lexicon import State
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Section, plain, sections_of
 from app.post_audit.steps.enhancements.readers.markdown_items import mentions_of
 from app.post_audit.steps.enhancements.readers.markdown_merge import Group, grouped
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Role,
-    Verdict,
-    role_of,
-    sign_of,
-    status_of,
-)
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role, role_of
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, sign_of, status_of
 from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
 
 __all__ = ["READER"]

@@ -45,23 +45,24 @@ from app.post_audit.steps.enhancements.readers.markdown_mention import (
     number_of,
     shortened,
 )
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role, role_of
 from app.post_audit.steps.enhancements.readers.markdown_states import lead_state, tells_states
 from app.post_audit.steps.enhancements.readers.markdown_tables import rows_of
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import (
+    Verdict,
+    is_past,
+    is_told_fixed,
+    sign_of,
+    status_of,
+)
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Label,
-    Role,
-    Verdict,
     has_problem,
     has_strong_problem,
     is_action,
-    is_past,
-    is_told_fixed,
     label_of,
-    role_of,
     severity_in,
-    sign_of,
-    status_of,
-    without_signs,
 )
 
 __all__ = ["mentions_of"]
