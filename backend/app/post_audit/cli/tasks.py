@@ -18,7 +18,7 @@ from app.post_audit.errors import InputError
 from app.post_audit.formats import count, ist
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
-from app.post_audit.steps.enhancements.queue import Action, Filters, Priority, Status, Task
+from app.post_audit.steps.enhancements.tasks import Action, Filters, Priority, Status, Task
 
 __all__: list[str] = []
 
