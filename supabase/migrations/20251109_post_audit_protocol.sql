@@ -507,6 +507,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
 );
 -- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
 ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
+-- how many messages of it were removed after their time, by channel and how they ended ("telegram:delivered")
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS messages_removed jsonb NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);
@@ -867,6 +869,15 @@ BEGIN
 END
 $$;
 
+-- What a step does to the relation of a role in any case. Suppliers, claims, earnings and the leaderboard may be read only:
+-- what cannot be put right there is said and not done.
+CREATE FUNCTION post_audit.privileges_needed(role text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN CASE
+  WHEN role IN ('experiments', 'capacity', 'airdrop') THEN ARRAY['SELECT', 'UPDATE']
+  WHEN role IN ('bugs', 'tasks') THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
+  ELSE ARRAY['SELECT'] END;
+
 -- Refuse a relation whose rows nothing tells apart, or that the service may not use. A table has to keep its id unique by
 -- an index; a view cannot, so its rows are looked at.
 CREATE FUNCTION post_audit.require_usable(role text, relation regclass, mapping jsonb) RETURNS void
@@ -876,12 +887,7 @@ DECLARE
   id_column text := coalesce(mapping #>> '{id,column}', mapping ->> 'id', 'id');
   kind "char" := (SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = relation);
   space text := (SELECT n.nspname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = relation);
-  -- What a step writes there in any case. Suppliers, claims, earnings and the leaderboard may be read only: what cannot be
-  -- put right there is said and not done.
-  needed text[] := CASE
-    WHEN role IN ('experiments', 'capacity', 'airdrop') THEN ARRAY['SELECT', 'UPDATE']
-    WHEN role IN ('bugs', 'tasks') THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
-    ELSE ARRAY['SELECT'] END;
+  needed text[] := post_audit.privileges_needed(role);
   lacking text;
   repeated text;
 BEGIN
@@ -1188,7 +1194,8 @@ BEGIN ATOMIC
     'messages', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'id', o.id, 'channel', o.channel, 'subject', o.subject, 'version', o.version, 'state', o.state,
         'payload', o.payload, 'detail', o.detail) ORDER BY o.sequence), '[]')
-      FROM post_audit.outbox AS o WHERE o.decision_id = d.id)
+      FROM post_audit.outbox AS o WHERE o.decision_id = d.id),
+    'messages_removed', d.messages_removed
   )
   FROM post_audit.decisions AS d WHERE d.id = decision_as_json.decision_id;
 END;
@@ -2171,7 +2178,8 @@ END
 $$;
 
 -- Delete messages that ended longer ago than `older_than_days`, at most `limit` a call. The newest of each subject stays, since
--- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told.
+-- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told. Its
+-- decision keeps to whom it went and how it ended.
 CREATE FUNCTION public.post_audit_apply_prune_messages(older_than_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -2182,15 +2190,54 @@ BEGIN
     RAISE EXCEPTION 'Messages are kept for at least 8 days, and % were asked for.', older_than_days
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Steps look back on what people were told within a week.';
   END IF;
-  DELETE FROM post_audit.outbox AS o WHERE o.id IN (
-    SELECT p.id FROM post_audit.outbox AS p
-    WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
-      AND p.subject NOT LIKE 'bug\_alert:%'
-      AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
-        WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
-    ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit");
-  GET DIAGNOSTICS pruned = ROW_COUNT;
+  WITH gone AS (
+    DELETE FROM post_audit.outbox AS o WHERE o.id IN (
+      SELECT p.id FROM post_audit.outbox AS p
+      WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
+        AND p.subject NOT LIKE 'bug\_alert:%'
+        AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
+          WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
+      ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit")
+    RETURNING o.decision_id, o.channel || ':' || o.state AS ended
+  ),
+  remembered AS (
+    UPDATE post_audit.decisions AS d SET messages_removed = d.messages_removed || k.ended
+    FROM (
+      SELECT y.decision_id, jsonb_object_agg(y.ended, y.number + coalesce((e.messages_removed ->> y.ended)::bigint, 0)) AS ended
+      FROM (SELECT g.decision_id, g.ended, count(*) AS number FROM gone AS g GROUP BY g.decision_id, g.ended) AS y
+      JOIN post_audit.decisions AS e ON e.id = y.decision_id GROUP BY y.decision_id
+    ) AS k WHERE d.id = k.decision_id
+  )
+  SELECT count(*) INTO pruned FROM gone;
   RETURN jsonb_build_object('pruned', pruned);
+END
+$$;
+
+-- What is done once a day, over all workers.
+CREATE TABLE IF NOT EXISTS post_audit.upkeep (
+  what text PRIMARY KEY,
+  done_at timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO post_audit.upkeep (what) VALUES ('old messages') ON CONFLICT DO NOTHING;
+
+-- Delete what post_audit_apply_prune_messages deletes, once a day, whoever asks and however often: `is_due` is false when it was
+-- done within the day, or is being done by somebody else. One call deletes `limit` messages at most; the next ones go on until
+-- nothing is left, and then the day begins.
+CREATE FUNCTION public.post_audit_maintain_old_messages(keep_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  PERFORM 1 FROM post_audit.upkeep AS u
+  WHERE u.what = 'old messages' AND u.done_at <= clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('is_due', false, 'pruned', 0);
+  END IF;
+  pruned := public.post_audit_apply_prune_messages(keep_days, "limit") -> 'pruned';
+  IF pruned < "limit" THEN
+    UPDATE post_audit.upkeep AS u SET done_at = clock_timestamp() WHERE u.what = 'old messages';
+  END IF;
+  RETURN jsonb_build_object('is_due', true, 'pruned', pruned);
 END
 $$;
 
@@ -2562,6 +2609,108 @@ BEGIN
 END
 $$;
 
+-- ---- 25_health.sql ----
+
+-- What the doctor looks at: who we are here, who else may come in, what is bound, and how each step stands.
+
+-- Who of Supabase's public roles, or everybody, may do something with a relation or function of ours.
+CREATE FUNCTION post_audit.outsiders() RETURNS SETOF text
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT r.name FROM (VALUES ('public'), ('anon'), ('authenticated')) AS r (name)
+  WHERE r.name = 'public' OR to_regrole(r.name) IS NOT NULL;
+END;
+
+-- What is open that should not be. `unsecured`: tables of ours without row level security or without a policy. `readable`:
+-- relations of schema public that an owner has opened for reading, as a marketplace's own pages may need it. `exposed`:
+-- relations that outsiders may change, or that lie in schema post_audit, and functions that they may call.
+CREATE FUNCTION post_audit.access_as_json() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  WITH ours AS (
+    SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relrowsecurity, n.nspname
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'v', 'p') AND (n.nspname = 'post_audit'
+      OR (n.nspname = 'public' AND pg_catalog.obj_description(c.oid, 'pg_class') LIKE 'Post-Audit Protocol: %'))
+  ), open_relations AS (
+    SELECT o.name, o.nspname, who.name AS outsider,
+      has_table_privilege(who.name, o.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') AS is_writable
+    FROM ours AS o CROSS JOIN post_audit.outsiders() AS who (name)
+    WHERE has_table_privilege(who.name, o.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+  ), open_functions AS (
+    SELECT f.identity AS name, who.name AS outsider
+    FROM post_audit.installed_functions AS f CROSS JOIN post_audit.outsiders() AS who (name)
+    WHERE to_regprocedure(f.identity) IS NOT NULL AND has_function_privilege(who.name, to_regprocedure(f.identity), 'EXECUTE')
+  )
+  SELECT jsonb_build_object(
+    'unsecured', (SELECT coalesce(jsonb_agg(o.name ORDER BY o.name), '[]') FROM ours AS o
+      WHERE o.relkind <> 'v' AND NOT (o.relrowsecurity AND EXISTS (SELECT 1 FROM pg_catalog.pg_policy AS p WHERE p.polrelid = o.oid))),
+    'readable', (SELECT coalesce(jsonb_agg(DISTINCT p.name ORDER BY p.name), '[]') FROM open_relations AS p
+      WHERE p.nspname = 'public' AND NOT p.is_writable),
+    'exposed', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', e.name, 'outsider', e.outsider) ORDER BY e.name, e.outsider), '[]')
+      FROM (SELECT p.name, p.outsider FROM open_relations AS p WHERE p.is_writable OR p.nspname = 'post_audit'
+        UNION ALL SELECT f.name, f.outsider FROM open_functions AS f) AS e)
+  );
+END;
+
+-- How each step stands: its mode, what its last run came to, its last decision with reasons and numbers, and what waits.
+CREATE FUNCTION post_audit.steps_as_json() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_agg(jsonb_build_object(
+    'step', m.step, 'mode', m.mode, 'changed_by', m.changed_by,
+    'last', (SELECT jsonb_build_object('run_id', s.run_id, 'state', s.state, 'error', s.error, 'finished_at', s.finished_at)
+      FROM post_audit.step_runs AS s WHERE s.step = m.step ORDER BY s.run_id DESC LIMIT 1),
+    'decision', (SELECT jsonb_build_object('id', d.id, 'outcome', d.outcome, 'state', d.state, 'headline', d.headline,
+        'reasons', d.reasons, 'numbers', CASE WHEN d.step IN ('conversions', 'infrastructure') THEN d.numbers ELSE '{}' END, 'next', replace(d.next, '{decision}', d.id::text), 'decided_at', d.decided_at)
+      FROM post_audit.decisions AS d WHERE d.step = m.step AND d.kind = 'step' ORDER BY d.id DESC LIMIT 1),
+    'waiting', (SELECT jsonb_build_object('decision_id', max(d.id), 'changes', count(*))
+      FROM post_audit.decisions AS d JOIN post_audit.changes AS c ON c.decision_id = d.id AND c.state = 'proposed'
+      WHERE d.step = m.step HAVING count(*) > 0)
+  ) ORDER BY m.position)
+  FROM post_audit.step_modes AS m;
+END;
+
+-- Everything that `post-audit doctor` and the pages judge, as it stands; nothing is changed. Sizes in bytes, times as moments.
+CREATE FUNCTION public.post_audit_read_health() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    'now', clock_timestamp(),
+    'server', current_setting('server_version'),
+    'server_number', current_setting('server_version_num')::integer,
+    'acts_as', current_user,
+    'is_standby', pg_catalog.pg_is_in_recovery(),
+    'is_read_only', current_setting('default_transaction_read_only')::boolean,
+    'database_bytes', pg_catalog.pg_database_size(pg_catalog.current_database()),
+    'schema_version', v.version,
+    'digest', v.digest,
+    'marketplace', m.kind,
+    'missing_functions', (SELECT coalesce(jsonb_agg(f.identity ORDER BY f.identity), '[]')
+      FROM post_audit.installed_functions AS f WHERE to_regprocedure(f.identity) IS NULL),
+    'access', post_audit.access_as_json(),
+    'roles', (SELECT jsonb_agg(jsonb_build_object(
+        'role', r.role, 'relation', b.relation,
+        'is_bound', b.role IS NOT NULL AND to_regclass('post_audit.' || quote_ident(r.role)) IS NOT NULL,
+        'lacking', (SELECT coalesce(jsonb_agg(n.privilege), '[]') FROM unnest(post_audit.privileges_needed(r.role)) AS n (privilege)
+          WHERE to_regclass(b.relation) IS NOT NULL AND NOT has_table_privilege(to_regclass(b.relation), n.privilege))
+      ) ORDER BY r.role)
+      FROM (SELECT DISTINCT c.role FROM post_audit.role_columns AS c) AS r LEFT JOIN post_audit.bindings AS b ON b.role = r.role),
+    'steps', post_audit.steps_as_json(),
+    'last_run', (SELECT jsonb_build_object('id', r.id, 'kind', r.kind, 'state', r.state, 'started_at', r.started_at,
+        'finished_at', r.finished_at, 'lease_expires_at', r.lease_expires_at)
+      FROM post_audit.runs AS r WHERE nullif(r.steps, 'null') IS NULL ORDER BY r.id DESC LIMIT 1),
+    'next_tick', (SELECT min(w.next_tick) FROM post_audit.workers AS w
+      WHERE w.kind = 'schedule' AND w.seen_at > clock_timestamp() - interval '1 minute'),
+    'messages', (SELECT coalesce(jsonb_agg(jsonb_build_object('channel', g.channel, 'state', g.state, 'number', g.number,
+        'oldest_at', g.oldest_at, 'detail', g.detail) ORDER BY g.channel, g.state), '[]')
+      FROM (SELECT o.channel, o.state, count(*) AS number, min(o.created_at) AS oldest_at,
+          (array_agg(o.detail ORDER BY o.sequence DESC))[1] AS detail
+        FROM post_audit.outbox AS o WHERE o.state IN ('pending', 'sent', 'refused', 'dead') GROUP BY o.channel, o.state) AS g)
+  )
+  FROM post_audit.marketplace AS m CROSS JOIN post_audit.schema_version AS v;
+END;
+
 -- ---- 39_conversion_rollup.sql ----
 
 -- The hourly roll-up of experiments: who was invited first with what, and what came of it, counted once and kept up
@@ -2616,6 +2765,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   sources text NOT NULL,
   phase text NOT NULL CHECK (phase IN ('adding', 'removing', 'complete')),
   cursor text,
+  -- suppliers that the present walk has counted, and about how many invites there were when it began
+  walked bigint NOT NULL DEFAULT 0,
+  invites bigint NOT NULL DEFAULT 0,
   -- whether units of a former count may be left, that are in the invites no more
   has_former boolean NOT NULL DEFAULT false,
   -- where nobody notes changes: until when moments were read, and how far the round of checks is
@@ -2629,6 +2781,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   memory jsonb,
   sums jsonb
 );
+
+ALTER TABLE post_audit.conversion_rollups ADD COLUMN IF NOT EXISTS walked bigint NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS invites bigint NOT NULL DEFAULT 0;
 
 -- Suppliers whose rows have changed and are to be counted again. Without a supplier: all of them; without an
 -- experiment: in every one. Written in the changing transaction, so it is seen exactly when the change is.
@@ -2669,6 +2824,44 @@ RETURN (
 CREATE FUNCTION post_audit.is_reference(role text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN (SELECT b.is_reference FROM post_audit.bindings AS b WHERE b.role = is_reference.role);
+
+-- How many rows a role's table has, as the planner believes it: counting ten million would take a second.
+CREATE FUNCTION post_audit.about_how_many(role text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  plan jsonb;
+BEGIN
+  EXECUTE pg_catalog.format('EXPLAIN (FORMAT JSON) SELECT FROM post_audit.%I', role) INTO plan;
+  RETURN (plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
+END
+$$;
+
+-- How far the first count of an experiment is, or a count anew: suppliers `counted`, of about so many `invites`. Null where
+-- everything is counted but the changes of the last moments, which one call of post_audit_maintain_conversions takes in.
+CREATE FUNCTION post_audit.conversion_counting(experiment text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  rollup post_audit.conversion_rollups;
+  waiting bigint;
+BEGIN
+  SELECT r.* INTO rollup FROM post_audit.conversion_rollups AS r WHERE r.experiment = conversion_counting.experiment;
+  IF rollup.phase IS DISTINCT FROM 'complete' THEN
+    RETURN pg_catalog.jsonb_build_object(
+      'counted', coalesce(rollup.walked, 0), 'invites', coalesce(rollup.invites, 0));
+  END IF;
+  waiting := (SELECT pg_catalog.count(*) FROM (
+    SELECT FROM post_audit.conversion_notes AS n
+    WHERE n.experiment IS NULL OR n.experiment = conversion_counting.experiment LIMIT 1000000) AS y);
+  IF waiting <= 2000 THEN
+    RETURN NULL;
+  END IF;
+  RETURN pg_catalog.jsonb_build_object(
+    'counted', greatest(0, (
+      SELECT coalesce(pg_catalog.sum(b.units), 0)::bigint FROM post_audit.conversion_blocks AS b
+      WHERE b.experiment = conversion_counting.experiment) - waiting),
+    'invites', rollup.invites);
+END
+$$;
 
 -- The query that counts suppliers from the marketplace's tables as they are: rows like those of conversion_units. $1 is the
 -- experiment, $2 an array of suppliers; with `everybody` there is no $2. Where the indexes are known, it looks each supplier
@@ -2861,7 +3054,8 @@ $$;
 
 -- Bring the roll-up up to date, for `milliseconds` at most; repeat while the answer's `complete` is false. Everything that was
 -- committed before the call is in it once it is complete, where changes are noted (`noted`); else what lies in the moments
--- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed.
+-- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed. While somebody else
+-- counts, it waits for half a second and then leaves it to them.
 CREATE FUNCTION public.post_audit_maintain_conversions(
   default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 800, batch integer DEFAULT 2000
 ) RETURNS jsonb
@@ -2876,9 +3070,16 @@ DECLARE
   counted bigint := 0;
   last_note bigint;
   begun jsonb;
+  patience CONSTANT text := pg_catalog.current_setting('lock_timeout');
 BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
-  PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+  BEGIN
+    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+    PERFORM pg_catalog.set_config('lock_timeout', patience, true);
+  EXCEPTION WHEN lock_not_available THEN
+    RETURN pg_catalog.jsonb_build_object('complete', false, 'noted', true, 'counted', 0);
+  END;
   present_sources := post_audit.conversion_sources();
   IF NOT post_audit.is_reference('invites') THEN
     -- a walk over a table without our index sorts it for each batch
@@ -2889,8 +3090,10 @@ BEGIN
   INSERT INTO post_audit.conversion_rollups AS r (experiment, sources, phase)
   SELECT e.id::text, present_sources, 'adding' FROM post_audit.experiments AS e WHERE e.status = 'running'
   ON CONFLICT (experiment) DO UPDATE
-    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, has_former = true
+    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, walked = 0, has_former = true
     WHERE r.sources <> EXCLUDED.sources;
+  UPDATE post_audit.conversion_rollups AS r SET invites = post_audit.about_how_many('invites')
+  WHERE r.phase = 'adding' AND r.cursor IS NULL AND r.invites = 0;
 
   LOOP
     -- A note without a supplier asks for a walk over all.
@@ -2899,7 +3102,7 @@ BEGIN
     )
     SELECT pg_catalog.jsonb_agg(DISTINCT coalesce(g.experiment, '')) INTO begun FROM gone AS g;
     UPDATE post_audit.conversion_rollups AS r
-    SET phase = 'adding', cursor = NULL, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
+    SET phase = 'adding', cursor = NULL, walked = 0, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
     WHERE begun ? '' OR begun ? r.experiment;
 
     IF NOT noted THEN
@@ -2954,7 +3157,10 @@ BEGIN
       ELSE
         PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
         counted := counted + pg_catalog.cardinality(suppliers);
-        UPDATE post_audit.conversion_rollups AS r SET cursor = suppliers[pg_catalog.cardinality(suppliers)]
+        UPDATE post_audit.conversion_rollups AS r
+        SET cursor = suppliers[pg_catalog.cardinality(suppliers)],
+          invites = CASE WHEN known.cursor IS NULL THEN post_audit.about_how_many('invites') ELSE r.invites END,
+          walked = r.walked + CASE WHEN r.phase = 'adding' THEN pg_catalog.cardinality(suppliers) ELSE 0 END
         WHERE r.experiment = known.experiment;
       END IF;
     END IF;
@@ -3071,11 +3277,14 @@ BEGIN
       WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= experiment.window_hours
       GROUP BY 1, 2, 3
     ),
+    -- Added up, not joined: while the first count goes on, the planner knows nothing of these tables and would join by loops.
     cells AS (
-      SELECT w.hour, w.epoch, w.variant, w.units, w.failed, coalesce(o.converted, 0) AS converted, coalesce(o.opt_outs, 0) AS opt_outs
-      FROM whole AS w
-      LEFT JOIN outcomes AS o ON o.hour = w.hour AND o.epoch = w.epoch AND o.variant = w.variant
-      WHERE w.hour < maturing
+      SELECT y.hour, y.epoch, y.variant, pg_catalog.sum(y.units)::bigint AS units, pg_catalog.sum(y.failed)::bigint AS failed,
+        pg_catalog.sum(y.converted)::bigint AS converted, pg_catalog.sum(y.opt_outs)::bigint AS opt_outs
+      FROM (
+        SELECT w.hour, w.epoch, w.variant, w.units, w.failed, 0 AS converted, 0 AS opt_outs FROM whole AS w WHERE w.hour < maturing
+        UNION ALL SELECT o.hour, o.epoch, o.variant, 0, 0, o.converted, o.opt_outs FROM outcomes AS o
+      ) AS y GROUP BY y.hour, y.epoch, y.variant HAVING pg_catalog.sum(y.units) > 0
       UNION ALL
       SELECT e.hour, e.epoch, e.variant, e.units, e.failed, e.converted, e.opt_outs FROM edge AS e WHERE e.mature
     ),
@@ -3177,6 +3386,7 @@ BEGIN
       'allocation_epoch', experiment.allocation_epoch,
       'attribution_window_hours', experiment.window_hours,
       'own_window_hours', experiment.attribution_window_hours,
+      'counting', post_audit.conversion_counting(key),
       'started_at', experiment.started_at,
       'version', experiment.version
     ));
@@ -4458,6 +4668,44 @@ CREATE INDEX IF NOT EXISTS bug_separations_decision ON post_audit.bug_separation
 
 -- Which bugs people were already told of.
 CREATE INDEX IF NOT EXISTS outbox_bug_alerts ON post_audit.outbox (decision_id) WHERE subject LIKE 'bug\_alert:%';
+
+-- How many reports came from somebody lately: an address, or the user of a token. One row each, while its window lasts.
+CREATE TABLE IF NOT EXISTS post_audit.report_turns (
+  who text PRIMARY KEY,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  number integer NOT NULL DEFAULT 1
+);
+CREATE INDEX IF NOT EXISTS report_turns_since ON post_audit.report_turns (since);
+
+-- Ask to report a bug: `allowed` is false when `who` has sent `most` reports since its window of so many seconds began; then
+-- `retry_after_seconds` says when it ends. Counted before the report is stored, so that many at once cannot slip through,
+-- whichever process they come to; a refusal writes nothing.
+CREATE FUNCTION public.post_audit_apply_report_turn(who text, most integer, window_seconds integer) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  present CONSTANT timestamptz := clock_timestamp();
+  begun CONSTANT timestamptz := present - make_interval(secs => window_seconds);
+  turn post_audit.report_turns;
+BEGIN
+  SELECT t.* INTO turn FROM post_audit.report_turns AS t WHERE t.who = post_audit_apply_report_turn.who AND t.since > begun;
+  IF turn.number IS NULL OR turn.number < most THEN
+    DELETE FROM post_audit.report_turns AS t WHERE t.who IN (
+      SELECT o.who FROM post_audit.report_turns AS o
+      WHERE o.since <= begun AND o.who <> post_audit_apply_report_turn.who LIMIT 100 FOR UPDATE SKIP LOCKED);
+    INSERT INTO post_audit.report_turns AS t (who, since) VALUES (post_audit_apply_report_turn.who, present)
+    ON CONFLICT ON CONSTRAINT report_turns_pkey DO UPDATE SET
+      since = CASE WHEN t.since > begun THEN t.since ELSE present END,
+      number = CASE WHEN t.since > begun THEN t.number + 1 ELSE 1 END
+    RETURNING * INTO turn;
+    IF turn.number <= most THEN
+      RETURN jsonb_build_object('allowed', true);
+    END IF;
+  END IF;
+  RETURN jsonb_build_object('allowed', false,
+    'retry_after_seconds', greatest(1, ceil(extract(epoch FROM turn.since - begun))::integer));
+END
+$$;
+
 
 -- What a marketplace may call a bug that is done with. Any other state is open, so that none gets lost.
 CREATE FUNCTION post_audit.fixed_bug_states() RETURNS text[]
@@ -7478,5 +7726,8 @@ WHERE v.id = 1;
 
 -- The REST layer keeps a picture of the schema; tell it to look again. Nobody listens elsewhere, and that is fine.
 NOTIFY pgrst, 'reload schema';
+
+-- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
+UPDATE post_audit.schema_version AS v SET digest = '82abcd439534ff33b87d421e9af314ed9c2eb52c288ac8a052a841cb52d147db' WHERE v.id = 1;
 
 COMMIT;

@@ -285,6 +285,15 @@ BEGIN
 END
 $$;
 
+-- What a step does to the relation of a role in any case. Suppliers, claims, earnings and the leaderboard may be read only:
+-- what cannot be put right there is said and not done.
+CREATE FUNCTION post_audit.privileges_needed(role text) RETURNS text[]
+LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
+RETURN CASE
+  WHEN role IN ('experiments', 'capacity', 'airdrop') THEN ARRAY['SELECT', 'UPDATE']
+  WHEN role IN ('bugs', 'tasks') THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
+  ELSE ARRAY['SELECT'] END;
+
 -- Refuse a relation whose rows nothing tells apart, or that the service may not use. A table has to keep its id unique by
 -- an index; a view cannot, so its rows are looked at.
 CREATE FUNCTION post_audit.require_usable(role text, relation regclass, mapping jsonb) RETURNS void
@@ -294,12 +303,7 @@ DECLARE
   id_column text := coalesce(mapping #>> '{id,column}', mapping ->> 'id', 'id');
   kind "char" := (SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = relation);
   space text := (SELECT n.nspname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = relation);
-  -- What a step writes there in any case. Suppliers, claims, earnings and the leaderboard may be read only: what cannot be
-  -- put right there is said and not done.
-  needed text[] := CASE
-    WHEN role IN ('experiments', 'capacity', 'airdrop') THEN ARRAY['SELECT', 'UPDATE']
-    WHEN role IN ('bugs', 'tasks') THEN ARRAY['SELECT', 'INSERT', 'UPDATE']
-    ELSE ARRAY['SELECT'] END;
+  needed text[] := post_audit.privileges_needed(role);
   lacking text;
   repeated text;
 BEGIN

@@ -16,13 +16,11 @@ from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
 from app.post_audit.engine import Wanted, depth, install, run_once
 from app.post_audit.errors import ConfigurationError, DatabaseError
-from app.post_audit.outbox import ConsoleSender, Delivery, dispatch
-from app.post_audit.outbox.n8n import N8nAccess, N8nSender
-from app.post_audit.outbox.telegram import TelegramSender
+from app.post_audit.outbox import Delivery, dispatch
+from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
 from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
-from app.post_audit.step import Channel
 from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
 from app.post_audit.steps.enhancements.inbox import Collected, collect
 
@@ -140,6 +138,15 @@ class Application:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
 
+    def tidy(self) -> int:
+        """Delete a part of the messages that ended long ago, where that is due today; how many."""
+        answer: Any = self.database.call(
+            "post_audit_maintain_old_messages", keep_days=self.settings.keep_messages_days
+        )
+        if answer["pruned"]:
+            _log.info("outbox.pruned", messages=answer["pruned"], days=self.settings.keep_messages_days)
+        return int(answer["pruned"])
+
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
         if self.server is None:
@@ -177,6 +184,17 @@ class _Place:
     def conninfo(self) -> str:
         """The connection string; `ConfigurationError` where there is only the REST interface."""
         return _needed(self.direct)
+
+    def database(self) -> Database:
+        """The port to it; nothing is opened before its first call."""
+        return self.rest or PsycopgDatabase(
+            self.conninfo, label="embedded" if self.server is not None else ""
+        )
+
+    def close(self) -> None:
+        """Let go of the embedded server."""
+        if self.server is not None:
+            self.server.close()
 
 
 def _needed(conninfo: str | None) -> str:
@@ -225,20 +243,18 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
-    senders = _senders(settings)
+    senders = receivers(settings)
     place = open_connection(settings)
     try:
         is_new = False
         if place.server is not None and needs_migration(place.conninfo):
             migrate(place.conninfo)
             is_new = True
-        label = "embedded" if place.server is not None else ""
-        database: Database = place.rest or PsycopgDatabase(place.conninfo, label=label)
+        database = place.database()
         if is_new:
             _arm_untouched(database)
     except BaseException:
-        if place.server is not None:
-            place.server.close()
+        place.close()
         raise
     return Application(
         settings=settings,
@@ -249,50 +265,6 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         direct=place.direct,
         server=place.server,
     )
-
-
-def _senders(settings: Settings) -> dict[str, Sender]:
-    """The sender of each channel: its receiver where one is configured, and else the console.
-
-    Raises `InvalidSetting` where a receiver is configured in a way that cannot work: alerts that nobody gets are
-    worse than a command that does not start.
-    """
-    senders: dict[str, Sender] = {channel.value: ConsoleSender() for channel in Channel}
-    secret, value = settings.n8n_signing_secret, settings.n8n_header_value
-    access = N8nAccess(
-        signing_secret=None if secret is None else secret.get_secret_value(),
-        header_name=settings.n8n_header_name,
-        header_value=None if value is None else value.get_secret_value(),
-    )
-    webhooks = {
-        Channel.N8N_AB_UPDATE: ("N8N_WEBHOOK_AB_UPDATE", settings.n8n_webhook_ab_update),
-        Channel.N8N_SCALE: ("N8N_WEBHOOK_SCALE", settings.n8n_webhook_scale),
-    }
-    for channel, (setting, url) in webhooks.items():
-        if url is not None:
-            senders[channel.value] = N8nSender(
-                channel=channel.value,
-                setting=setting,
-                url=url.get_secret_value(),
-                access=access,
-                total_seconds=settings.delivery_seconds,
-            )
-    token, chat = settings.telegram_bot_token, settings.telegram_chat_id
-    if token is not None and chat is not None:
-        senders[Channel.TELEGRAM.value] = TelegramSender(
-            token=token.get_secret_value(),
-            chat=chat,
-            api=settings.telegram_api,
-            total_seconds=settings.delivery_seconds,
-        )
-    elif token is not None or chat is not None:
-        given, missing = "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"
-        if token is None:
-            given, missing = missing, given
-        raise ConfigurationError(
-            f"{given} is set, and {missing} is not.", cure="Set both to get alerts, or neither to get none."
-        )
-    return senders
 
 
 def _arm_untouched(database: Database) -> None:

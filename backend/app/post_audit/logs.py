@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from structlog.types import EventDict, WrappedLogger
 
-__all__ = ["BACKUPS", "MAXIMUM_BYTES", "SharedRotatingFileHandler", "configure", "get_logger", "redact"]
+__all__ = [
+    "BACKUPS",
+    "MAXIMUM_BYTES",
+    "SharedRotatingFileHandler",
+    "configure",
+    "get_logger",
+    "hide",
+    "redact",
+]
 
 MAXIMUM_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
@@ -133,15 +141,22 @@ class SharedRotatingFileHandler(logging.handlers.WatchedFileHandler):
             self.reopenIfNeeded()
 
 
+def hide(secrets: Iterable[str]) -> None:
+    """Know these secrets, and no others, in all that is redacted from now on."""
+    _known.clear()
+    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
+
+
 def configure(
-    *, log_file: Path, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
+    *, log_file: Path | None, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
 ) -> None:
     """Send every log record to the file (JSON lines) and, from `terminal_level` on, to standard error.
 
+    Without a file only standard error is written.
+
     A log file that cannot be written is said once on standard error and does not stop the work.
     """
-    _known.clear()
-    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
+    hide(secrets)
     sys.excepthook = _tell_uncaught
     threading.excepthook = _tell_uncaught_in_thread
     shared: list[Any] = [
@@ -181,10 +196,11 @@ def configure(
     handlers[0].setLevel(terminal_level)
     trouble: OSError | None = None
     try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
-        in_file.setFormatter(as_json)
-        handlers.append(in_file)
+        if log_file is not None:
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
+            in_file.setFormatter(as_json)
+            handlers.append(in_file)
     except OSError as error:
         trouble = error
     root = logging.getLogger()

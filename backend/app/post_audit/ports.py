@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-__all__ = ["JSON", "Database", "Envelope", "Pace", "Receipt", "Sender"]
+__all__ = ["JSON", "Database", "Envelope", "Pace", "Probe", "Receipt", "Sender"]
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
@@ -80,6 +80,20 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a receiver answered when it was asked whether it would take messages; nothing was told to it.
+
+    `detail` is a sentence for a person, `cure` what to do about it. Where `is_sure` is false it may be well, and
+    whether it is could not be found out without telling it something.
+    """
+
+    is_well: bool
+    detail: str
+    cure: str = ""
+    is_sure: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How a receiver may be used: one message at a time by all workers together, and not more often than this.
 
@@ -101,3 +115,6 @@ class Sender(Protocol):
 
     def send(self, envelope: Envelope) -> Receipt:
         """Try once; never raise for what the receiver does, only for what is wrong with us."""
+
+    def probe(self, now: datetime) -> Probe:
+        """Ask whether it would take messages, and change nothing there; `now` is what a signature says the time is."""

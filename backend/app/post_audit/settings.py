@@ -5,18 +5,23 @@ The names that marketplaces already use are kept as they are; ours begin with PO
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.post_audit.errors import InvalidSetting
 
-__all__ = ["Settings", "load_settings", "project_folder"]
+__all__ = ["Settings", "env_files", "given", "load_settings", "project_folder", "setting_faults"]
 
 _HERE: Final = Path(__file__).resolve()
+_OURS: Final = "POST_AUDIT_"
 
 
 def project_folder() -> Path:
@@ -75,6 +80,16 @@ class Settings(BaseSettings):
             description="how long n8n or Telegram may take to answer one message",
         ),
     ] = 10.0
+    keep_messages_days: Annotated[
+        int,
+        Field(
+            alias="POST_AUDIT_KEEP_MESSAGES_DAYS",
+            ge=8,
+            le=3650,
+            description="messages that ended so many days ago are deleted, once a day, by any worker; the newest of "
+            "each subject stays, and decisions keep whom they told",
+        ),
+    ] = 90
     telegram_api: Annotated[
         str,
         Field(alias="POST_AUDIT_TELEGRAM_API", description="the Bot API's address, for a server of your own"),
@@ -165,14 +180,63 @@ def load_settings() -> Settings:
 
     Raises `InvalidSetting` naming the first setting that cannot be used; its value is not repeated.
     """
+    settings = _read()
+    if isinstance(settings, Settings):
+        return settings
+    raise settings[0]
+
+
+def setting_faults() -> list[InvalidSetting]:
+    """Name every setting that cannot be used, and every name that looks like a setting and is none."""
+    settings = _read()
+    return [*([] if isinstance(settings, Settings) else settings), *_unknown_names()]
+
+
+def env_files() -> tuple[Path, ...]:
+    """The files of settings that exist, those that win last."""
+    here = dict.fromkeys((project_folder() / ".env", Path.cwd() / ".env"))
+    return tuple(path for path in here if path.is_file())
+
+
+def given() -> tuple[str, ...]:
+    """The names of the settings that were given, in the environment or in `.env`."""
+    names = {name.upper() for name in (*os.environ, *_names_in_files())}
+    return tuple(name for name in _known() if name in names)
+
+
+def _read() -> Settings | list[InvalidSetting]:
+    """The settings, or what is wrong with them."""
     try:
         return Settings(_env_file=(project_folder() / ".env", Path.cwd() / ".env"))
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        raise InvalidSetting(
-            f"The setting {name} cannot be used: {first['msg']}.",
-            cure="Correct it in the environment or in .env.",
-        ) from None
+        return [
+            InvalidSetting(
+                f"The setting {'.'.join(str(part) for part in one['loc']).upper()} cannot be used: {one['msg']}.",
+                cure="Correct it in the environment or in .env.",
+            )
+            for one in error.errors(include_input=False)
+        ]
     except UnicodeDecodeError:
-        raise InvalidSetting("The file .env is not UTF-8 text.", cure="Save it as UTF-8.") from None
+        return [InvalidSetting("The file .env is not UTF-8 text.", cure="Save it as UTF-8.")]
+
+
+def _known() -> tuple[str, ...]:
+    return tuple(field.alias or name.upper() for name, field in Settings.model_fields.items())
+
+
+def _names_in_files() -> set[str]:
+    try:
+        return {name for path in env_files() for name in dotenv_values(path, encoding="utf-8")}
+    except UnicodeDecodeError:
+        return set()
+
+
+def _unknown_names() -> Iterator[InvalidSetting]:
+    """Names that nothing reads: ours by their beginning, and in `.env` whatever is nearly one of ours."""
+    known = _known()
+    named = {name.upper() for name in os.environ if name.upper().startswith(_OURS)}
+    for name in sorted({*named, *(name.upper() for name in _names_in_files())} - set(known)):
+        nearest = get_close_matches(name, known, n=1, cutoff=0.8)
+        if nearest or name.startswith(_OURS):
+            meant = f"Did you mean {nearest[0]}?" if nearest else "See docs/reference/settings.md."
+            yield InvalidSetting(f"There is no setting {name}, so nothing reads it.", cure=meant)

@@ -10,7 +10,7 @@ A decision is a value: frozen, comparable, complete. Whatever its text says stan
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -167,12 +167,22 @@ class Decision:
             raise ValueError(message)
 
 
+def _nothing_to_prepare(_database: Database, _policy: object) -> Iterable[str]:
+    return ()
+
+
+def _untold(_notice: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Generic[FactsT, PolicyT]):
     """One of the protocol's steps.
 
     `gather(database, policy, as_of)` reads the facts as they stand at `as_of` (UTC); `decide(facts, policy)`
-    is pure. `title` is what a person calls the step, `question` what it answers. Changes that are too many for
+    is pure. `prepare(database, policy)` does beforehand what may take longer than a look, in short calls, and yields
+    a notice for people after each; a page looks without it.
+    `title` is what a person calls the step, `question` what it answers. Changes that are too many for
     one call of two seconds are carried out `batch_size` at a time, each batch one transaction.
     """
 
@@ -182,10 +192,13 @@ class Step(Generic[FactsT, PolicyT]):
     policy: PolicyT
     gather: Callable[[Database, PolicyT, datetime], FactsT]
     decide: Callable[[FactsT, PolicyT], Decision]
+    prepare: Callable[[Database, PolicyT], Iterable[str]] = _nothing_to_prepare
     batch_size: int = 500
 
-    def run(self, database: Database, as_of: datetime) -> Decision:
-        """Gather and decide; change nothing."""
+    def run(self, database: Database, as_of: datetime, tell: Callable[[str], None] = _untold) -> Decision:
+        """Prepare, gather and decide; change nothing. `tell` hears how the preparation goes on."""
+        for notice in self.prepare(database, self.policy):
+            tell(notice)
         return self.decide(self.gather(database, self.policy, as_of), self.policy)
 
 

@@ -61,10 +61,10 @@ def test_the_guess_is_bound_and_every_step_decides(
     assert product.run("run").returncode == 0
 
 
-@pytest.mark.direct_only("it binds, which over REST nobody may")
 def test_what_nothing_keeps_unique_is_shown_and_not_bound(
-    product: Product, connection: psycopg.Connection
+    product: Product, connection: psycopg.Connection, conninfo: str
 ) -> None:
+    owner = replace(product, settings={"DATABASE_URL": conninfo})
     connection.execute("""
         CREATE TABLE public.vendors (id bigint, name text, email text, phone text, city text, "createdAt" timestamptz);
         CREATE VIEW public.sellers AS SELECT id, name FROM public.vendors;
@@ -75,10 +75,10 @@ def test_what_nothing_keeps_unique_is_shown_and_not_bound(
     # the view shows no id twice; of the table it is the other way round
     assert told.stdout.index("suppliers ← public.sellers") < told.stdout.index("suppliers ← public.vendors")
     connection.execute("DROP VIEW public.sellers")
-    document = product.json("bind", "--guess", "--accept")
+    document = owner.json("bind", "--guess", "--accept")
     assert ([guess["unique_id"] for guess in document["guesses"]], document["bindings"]) == ([False], [])
     connection.execute("ALTER TABLE public.vendors ADD PRIMARY KEY (id)")
-    bound = product.json("bind", "--guess", "--accept")["bindings"]
+    bound = owner.json("bind", "--guess", "--accept")["bindings"]
     assert [binding["relation"].removeprefix("public.") for binding in bound] == ["vendors"]
 
 

@@ -21,6 +21,7 @@ DESIGNED: Final = [
     ["__main__"],
     ["cli"],
     ["web"],
+    ["doctor"],
     ["protocol"],
     ["compose"],
     ["engine"],

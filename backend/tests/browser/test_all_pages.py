@@ -21,6 +21,7 @@ PAGES = (
     "/admin/decisions/1",
     "/admin/outbox",
     "/admin/settings",
+    "/admin/doctor",
 )
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 PHONE = 390

@@ -14,7 +14,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from app.post_audit.outbox.n8n import N8nAccess, N8nSender
-from app.post_audit.ports import Database
+from app.post_audit.ports import Database, Probe
 from tests.support.databases import Databases
 from tests.support.n8n import SECRET, RealN8n, install
 from tests.support.outbox import Outbox
@@ -102,6 +102,29 @@ def test_our_message_is_applied_and_the_echo_becomes_applied(
     assert json.loads(row["data"]) == payload
     assert {name: row[name] for name in payload} == payload
     assert (row["version"], row["changes"]) == (1, 1)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_ping_is_answered_and_changes_nothing(n8n: RealN8n, channel: str) -> None:
+    path, _ = CHANNELS[channel]
+    table = path.replace("-", "_")
+    before = rows(n8n, table)
+
+    def probe(secret: str, path: str = path) -> Probe:
+        sender = N8nSender(
+            channel=channel,
+            setting="N8N_WEBHOOK",
+            url=n8n.url(path),
+            access=N8nAccess(signing_secret=secret),
+        )
+        return sender.probe(datetime.now(tz=UTC))
+
+    assert probe(SECRET).is_well, probe(SECRET)
+    refused = probe("whsec_" + "A" * 44)
+    assert not refused.is_well
+    assert "the signature does not fit" in refused.detail
+    assert "Publish the workflow" in probe(SECRET, path="nothing-here").cure
+    assert rows(n8n, table) == before
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -159,7 +159,8 @@ class Gateway:
         self.service_key: Final = token("service_role")
         self.anon_key: Final = token("anon")
         self.authenticated_key: Final = token("authenticated")
-        self.secret_key: Final = "sb_secret_gateway0123456789abcdef"
+        # a word that tests find again wherever it comes to light (support/planted.py)
+        self.secret_key: Final = "sb_secret_PLANTED-service-key"
         self.publishable_key: Final = "sb_publishable_gateway0123456789"
         self.expired_key: Final = token("service_role", expires=time.time() - 3600)
         self.calls: Final[list[Call]] = []

@@ -67,6 +67,7 @@ class Receiver:
     elsewhere: int = 0
     busiest: int = 0
     pause: Callable[[], object] = lambda: None
+    knows_pings: bool = True
 
     def __enter__(self) -> Self:
         receiver = self
@@ -115,6 +116,8 @@ class Receiver:
             except WebhookVerificationError as error:
                 return 401, {"error": str(error)}
         body = json.loads(text)
+        if body.get("type") == "ping" and self.knows_pings:
+            return 200, {"pong": True}
         subject, version = body["subject"], body["version"]
         with self._lock:
             held = self.in_force.get(subject)

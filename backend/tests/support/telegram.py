@@ -92,6 +92,10 @@ class BotApi:
     faults: deque[int] = field(default_factory=deque)
     chats: dict[str, list[Shown]] = field(default_factory=lambda: {CHAT: [], GROUP: []})
     moved_to: int | None = None
+    kind: str | None = None
+    """The type of the chat, where it is not to be read from its number."""
+    member: dict[str, Any] = field(default_factory=lambda: {"status": "member"})
+    """What the bot is in the chat."""
     exceeded: int = 0
     calls: list[tuple[str, float]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -155,20 +159,12 @@ class BotApi:
         told = json.loads(body)
         chat = str(told.get("chat_id", ""))
         self.calls.append((found[2], self.clock()))
-        if self.moved_to is not None and chat != str(self.moved_to):
-            raise _Refused(
-                400,
-                "Bad Request: group chat was upgraded to a supergroup chat",
-                migrate_to_chat_id=self.moved_to,
-            )
-        if chat not in self.chats:
-            raise _Refused(400, "Bad Request: chat not found")
-        if self.asks:
-            seconds = self.asks.popleft()
-            raise _Refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
-        if self.faults and self.faults[0] != 0:
-            # as a proxy in between does it: with the address, and the token in it
-            raise _Refused(self.faults.popleft(), f"Internal Server Error at {path}")
+        if found[2] == "getMe":
+            return {"id": int(self.token.partition(":")[0]), "is_bot": True, "username": "post_audit_bot"}
+        self._find(chat)
+        if found[2] in {"getChat", "getChatMember"}:
+            return self._about(found[2], chat, told)
+        self._refuse_at_times(path)
         self._count(chat)
         text = self._read(told)
         match found[2]:
@@ -186,6 +182,32 @@ class BotApi:
             "date": int(message.at),
             "text": text,
         }
+
+    def _find(self, chat: str) -> None:
+        if self.moved_to is not None and chat != str(self.moved_to):
+            raise _Refused(
+                400,
+                "Bad Request: group chat was upgraded to a supergroup chat",
+                migrate_to_chat_id=self.moved_to,
+            )
+        if chat not in self.chats:
+            raise _Refused(400, "Bad Request: chat not found")
+
+    def _about(self, method: str, chat: str, told: dict[str, Any]) -> dict[str, Any]:
+        if method == "getChat":
+            return {
+                "id": int(chat),
+                "type": self.kind or ("supergroup" if chat.startswith("-") else "private"),
+            }
+        return {"user": {"id": told.get("user_id")}, **self.member}
+
+    def _refuse_at_times(self, path: str) -> None:
+        if self.asks:
+            seconds = self.asks.popleft()
+            raise _Refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+        if self.faults and self.faults[0] != 0:
+            # as a proxy in between does it: with the address, and the token in it
+            raise _Refused(self.faults.popleft(), f"Internal Server Error at {path}")
 
     def _count(self, chat: str) -> None:
         now = self.clock()

@@ -16,6 +16,7 @@ from app.post_audit.cli import (
     bugs,
     decisions,
     demo,
+    doctor,
     evaluate,
     house,
     outbox,
@@ -39,7 +40,7 @@ def _name(command: CommandInfo) -> str:
 
 
 # Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.
-_MODULES = (run, workers, decisions, house, audits, tasks, outbox, demo, bugs, evaluate, users)
+_MODULES = (run, workers, decisions, house, doctor, audits, tasks, outbox, demo, bugs, evaluate, users)
 _ORDER = (
     "run",
     "step",
@@ -47,6 +48,7 @@ _ORDER = (
     "worker",
     "serve",
     "status",
+    "doctor",
     "decisions",
     "approve",
     "reject",

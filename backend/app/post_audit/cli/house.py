@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -27,13 +28,9 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
-    place = open_connection(load_settings())
-    try:
+    with closing(open_connection(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
-    finally:
-        if place.server is not None:
-            place.server.close()
     if as_json:
         print_json({"migrated": True, "warnings": warnings})
         return 0

@@ -136,6 +136,11 @@ def _message_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         name = "Telegram" if message["channel"] == "telegram" else "n8n"
         if name not in receivers.setdefault(state, []):
             receivers[state].append(name)
+    for ended in decision.get("messages_removed", {}):
+        channel, _, state = ended.partition(":")
+        name = "Telegram" if channel == "telegram" else "n8n"
+        if name not in receivers.setdefault(f"{state}, deleted since", []):
+            receivers[f"{state}, deleted since"].append(name)
     for state, names in receivers.items():
         yield "told", f"{' and '.join(names)} ({state})"
 

@@ -84,6 +84,9 @@ class _Bars:
     def step_ended(self, report: StepReport) -> None:
         self._bars.update(self._task, description=f"{report.title}: {report.state}")
 
+    def preparing(self, notice: str) -> None:
+        self._bars.update(self._task, description=notice)
+
     def batch_done(self, remaining: int) -> None:
         self._bars.update(self._task, description=f"Carrying out: {count(remaining)} changes to go")
 

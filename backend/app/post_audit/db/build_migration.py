@@ -7,6 +7,7 @@ python -m app.post_audit.db.build_migration --check   exits 1 when it differs fr
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
@@ -21,6 +22,13 @@ _HEAD = """\
 BEGIN;
 """
 
+_TAIL = """
+-- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
+UPDATE post_audit.schema_version AS v SET digest = '{digest}' WHERE v.id = 1;
+
+COMMIT;
+"""
+
 
 def build(schemas: Path) -> str:
     """Put the parts together, in the order of their names, inside one transaction."""
@@ -28,7 +36,8 @@ def build(schemas: Path) -> str:
         f"\n-- ---- {path.name} ----\n\n{path.read_text(encoding='utf-8').rstrip()}\n"
         for path in sorted(schemas.glob("*.sql"))
     )
-    return "".join((_HEAD, *parts, "\nCOMMIT;\n"))
+    text = "".join((_HEAD, *parts))
+    return text + _TAIL.format(digest=hashlib.sha256(text.encode()).hexdigest())
 
 
 def main(arguments: list[str] | None = None) -> int:

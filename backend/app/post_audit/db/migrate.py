@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["migrate", "migration_digest", "migration_text", "needs_migration"]
 
 _NAME = "20251109_post_audit_protocol.sql"
+_DIGEST = re.compile(r"SET digest = '([0-9a-f]{64})'")
 
 
 def migration_text() -> str:
@@ -29,8 +30,12 @@ def migration_text() -> str:
 
 
 def migration_digest() -> str:
-    """What tells one migration file from another (SHA-256, hexadecimal)."""
-    return hashlib.sha256(migration_text().encode()).hexdigest()
+    """What tells one migration from another: SHA-256 of its text, hexadecimal, as it stands at its own end."""
+    found = _DIGEST.search(migration_text())
+    if found is None:
+        message = "the migration does not say which one it is; build it: make migration"
+        raise ValueError(message)
+    return found[1]
 
 
 def needs_migration(conninfo: str) -> bool:
@@ -53,9 +58,6 @@ def migrate(conninfo: str) -> list[str]:
         connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary or ""))
         try:
             connection.execute(migration_text().encode())
-            connection.execute(
-                "UPDATE post_audit.schema_version SET digest = %s WHERE id = 1", (migration_digest(),)
-            )
         except psycopg.Error as error:
             raise _why(translate(error)) from error
     return warnings

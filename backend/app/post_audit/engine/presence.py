@@ -1,4 +1,4 @@
-"""What a worker does beside its work: it tells that it lives, and sends what is due in the outbox."""
+"""What a worker does beside its work: it tells that it lives, sends what is due in the outbox, and tidies it up."""
 
 from __future__ import annotations
 
@@ -68,6 +68,8 @@ class Presence:
             if time.monotonic() - told >= _TELL_EVERY.total_seconds():
                 told = time.monotonic()
                 self._tell()
+                if self._kind == "worker":
+                    self._tidy()
             if self._kind == "worker":
                 self._deliver()
             if self._ended.is_set():
@@ -95,6 +97,12 @@ class Presence:
         for worker in now["workers"]:
             if owner.is_dead(worker["name"]):
                 self._workshop.database.call("post_audit_apply_worker_gone", name=worker["name"])
+
+    def _tidy(self) -> None:
+        try:
+            self._workshop.tidy()
+        except PostAuditError as error:
+            _log.warning("outbox.not_tidied", error=redact(str(error)))
 
     def _deliver(self) -> None:
         self._due = None

@@ -33,5 +33,8 @@ class Workshop(Protocol):
     def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
 
+    def tidy(self) -> int:
+        """Delete a part of what ended long ago, where that is due today, and say how much that was."""
+
     def renewed(self) -> Workshop:
         """The same over an embedded server that answers again; itself over a database of somebody's own."""

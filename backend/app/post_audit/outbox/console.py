@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from app.post_audit.codec import encode
 from app.post_audit.logs import get_logger
-from app.post_audit.ports import Envelope, Pace, Receipt
+from app.post_audit.ports import Envelope, Pace, Probe, Receipt
 
 __all__ = ["ConsoleSender"]
 
@@ -31,3 +33,7 @@ class ConsoleSender:
             payload=encode(envelope.payload),
         )
         return Receipt(state="shown", detail="Shown in the log; nothing is delivered yet.")
+
+    def probe(self, now: datetime) -> Probe:  # noqa: ARG002 - nothing is signed
+        """Say that there is nobody to ask."""
+        return Probe(is_well=True, detail="Messages are shown in the log and sent to nobody.")

@@ -8,6 +8,9 @@
 
 The receiver answers with what is in force after it: {"version": 7, "applied": true}. A 200 alone proves nothing:
 n8n answers it before a workflow has done its work.
+
+A ping is signed the same way, sets nothing, and is answered {"pong": true}:
+    {"type": "ping", "id": "ping_...", "subject": "ping", "version": 0, "data": {}}
 """
 
 from __future__ import annotations
@@ -17,21 +20,24 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import uuid4
 
 from standardwebhooks.webhooks import Webhook
 
 from app.post_audit.codec import decode, encode
 from app.post_audit.errors import InvalidSetting
 from app.post_audit.outbox.http import Answer, Poster, Unanswered, require_address
-from app.post_audit.ports import JSON, Envelope, Pace, Receipt
+from app.post_audit.ports import JSON, Envelope, Pace, Probe, Receipt
 
 __all__ = ["N8nAccess", "N8nSender"]
 
 # Standard Webhooks ask for 24 bytes at least.
 _SHORTEST_SECRET_BYTES: Final = 24
 _LONGEST_REASON: Final = 200
+_TAKEN: Final = frozenset({200, 201, 202, 204})
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _OUR_HEADERS: Final = frozenset(
     {"webhook-id", "webhook-timestamp", "webhook-signature", "content-type", "content-length", "host"}
@@ -64,6 +70,7 @@ class N8nSender:
         total_seconds: float = 10.0,
     ) -> None:
         """Prepare; raise `InvalidSetting` where the address, the secret or the header cannot be used."""
+        self._setting = setting
         self._url = require_address(setting, url)
         access = access or N8nAccess()
         self._signer = None if access.signing_secret is None else _signer(access.signing_secret)
@@ -90,18 +97,53 @@ class N8nSender:
                 "data": envelope.payload,
             }
         )
-        headers = {
-            **self._header,
-            "webhook-id": envelope.message_id,
-            # The database's clock, on which all workers agree: a worker whose own is wrong is not refused as old.
-            "webhook-timestamp": str(int(envelope.tried_at.timestamp())),
-        }
-        if self._signer is not None:
-            headers["webhook-signature"] = self._signer.sign(envelope.message_id, envelope.tried_at, body)
-        answer = self._poster.post(self._url, body.encode(), headers)
+        # The database's clock, on which all workers agree: a worker whose own is wrong is not refused as old.
+        answer = self._post(envelope.message_id, envelope.tried_at, body)
         if isinstance(answer, Unanswered):
             return Receipt(state="pending", detail=answer.why, is_receiver_down=True)
         return _receipt(envelope, answer)
+
+    def probe(self, now: datetime) -> Probe:
+        """Ping: signed like every message, and about nothing that is in force."""
+        message_id = f"ping_{uuid4().hex}"
+        body = encode({"type": "ping", "id": message_id, "subject": "ping", "version": 0, "data": {}})
+        answer = self._post(message_id, now, body)
+        if isinstance(answer, Unanswered):
+            return Probe(
+                is_well=False, detail=answer.why, cure=f"Check {self._setting}, and that n8n is running."
+            )
+        return self._probe_of(answer)
+
+    def _probe_of(self, answer: Answer) -> Probe:
+        value = _object(answer)
+        if answer.status in _TAKEN and value is not None and value.get("pong") is True:
+            signed = "answered, and accepted our signature" if self._signer else "answered"
+            return Probe(is_well=True, detail=f"It {signed}.")
+        if answer.status in _TAKEN:
+            return Probe(
+                is_well=False,
+                is_sure=False,
+                detail=f"It answered {answer.status}, and not our ping.",
+                cure="Import the workflow of the folder n8n again; one of your own answers a ping with pong.",
+            )
+        reason = str((value or {}).get("reason", ""))[:_LONGEST_REASON]
+        cures = {
+            401: "Give the node Secret and POST_AUDIT_N8N_SIGNING_SECRET the same value, and see both clocks.",
+            403: "Give n8n's header authentication and POST_AUDIT_N8N_HEADER_VALUE the same value.",
+            404: f"Publish the workflow, and copy its production address into {self._setting}.",
+        }
+        why = _refusal(answer).rstrip(".") + (f" ({reason})." if reason else ".")
+        return Probe(is_well=False, detail=why, cure=cures.get(answer.status, f"Check {self._setting}."))
+
+    def _post(self, message_id: str, at: datetime, body: str) -> Answer | Unanswered:
+        headers = {
+            **self._header,
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+        }
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(message_id, at, body)
+        return self._poster.post(self._url, body.encode(), headers)
 
 
 def _header(access: N8nAccess) -> dict[str, str]:
@@ -137,25 +179,29 @@ def _signer(secret: str) -> Webhook:
 
 def _receipt(envelope: Envelope, answer: Answer) -> Receipt:
     """Read an answer."""
-    match answer.status:
-        case 200 | 201 | 202 | 204:
-            return _acknowledged(envelope, answer)
-        case 401 | 403:
-            why = "It refuses who we are: the signing secret or the header is not the one it knows."
-        case 404 | 410:
-            why = "Nothing listens there: publish the workflow, and check the address."
-        case 429:
-            why = "It is asked too often."
-        case status if answer.is_redirect:
-            why = f"It answered {status} and pointed to another address, which is not followed."
-        case status:
-            why = f"It answered {status}."
+    if answer.status in _TAKEN:
+        return _acknowledged(envelope, answer)
     return Receipt(
         state="pending",
-        detail=why,
+        detail=_refusal(answer),
         asked_seconds=answer.asked_seconds,
         is_receiver_down=answer.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     )
+
+
+def _refusal(answer: Answer) -> str:
+    """What a status means that is none of success."""
+    match answer.status:
+        case 401 | 403:
+            return "It refuses who we are: the signing secret or the header is not the one it knows."
+        case 404 | 410:
+            return "Nothing listens there: publish the workflow, and check the address."
+        case 429:
+            return "It is asked too often."
+        case status if answer.is_redirect:
+            return f"It answered {status} and pointed to another address, which is not followed."
+        case status:
+            return f"It answered {status}."
 
 
 def _acknowledged(envelope: Envelope, answer: Answer) -> Receipt:
@@ -181,7 +227,13 @@ def _acknowledged(envelope: Envelope, answer: Answer) -> Receipt:
 
 
 def _echo(answer: Answer) -> dict[str, Any] | None:
-    """The answer as an object with a version; None for anything else. n8n wraps it into a list when told to."""
+    """The answer as an object with a version; None for anything else."""
+    value = _object(answer)
+    return value if value is not None and type(value.get("version")) is int else None
+
+
+def _object(answer: Answer) -> dict[str, Any] | None:
+    """The answer as an object; None for anything else. n8n wraps it into a list when told to."""
     if answer.is_cut:
         return None
     try:
@@ -190,6 +242,4 @@ def _echo(answer: Answer) -> dict[str, Any] | None:
         return None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if not isinstance(value, dict) or type(value.get("version")) is not int:
-        return None
-    return value
+    return value if isinstance(value, dict) else None

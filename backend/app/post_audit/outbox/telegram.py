@@ -2,6 +2,7 @@
 
     POST {api}/bot{token}/sendMessage       {"chat_id", "text", "parse_mode": "HTML", ...}
     POST {api}/bot{token}/editMessageText   the same and "message_id": what was said before is said again
+    POST {api}/bot{token}/getMe, getChat, getChatMember   whether it would work; nobody in the chat sees that
 
     200 {"ok": true, "result": {"message_id": 17, ...}}
     429 {"ok": false, "error_code": 429, "description": "Too Many Requests: retry after 3",
@@ -24,7 +25,7 @@ from app.post_audit.codec import decode, encode
 from app.post_audit.errors import InvalidSetting
 from app.post_audit.outbox.http import Answer, Poster, Unanswered, require_address
 from app.post_audit.outbox.telegram_text import text_of
-from app.post_audit.ports import JSON, Envelope, Pace, Receipt
+from app.post_audit.ports import JSON, Envelope, Pace, Probe, Receipt
 
 __all__ = ["OFFICIAL_API", "TelegramSender"]
 
@@ -105,7 +106,7 @@ class TelegramSender:
         if type(message_id) is int and type(counted) is int:
             times += counted
             since = str(former.get("since", envelope.tried_at.isoformat()))
-            said = self._call(
+            said = self._say(
                 "editMessageText",
                 message_id=message_id,
                 text=text_of(envelope, times=times, since=datetime.fromisoformat(since)),
@@ -124,17 +125,64 @@ class TelegramSender:
                 )
             reference: dict[str, JSON] = {"message_id": message_id, "times": times, "since": since}
             return self._receipt(said, reference, f"Counted on message {message_id}, which says the same.")
-        said = self._call("sendMessage", text=text_of(envelope, times=times))
+        said = self._say("sendMessage", text=text_of(envelope, times=times))
         reference = {"times": times, "since": envelope.tried_at.isoformat()}
         return self._receipt(said, reference, "")
 
-    def _call(self, method: str, **arguments: JSON) -> _Said | Unanswered:
-        body = {
-            "chat_id": self._chat,
+    def probe(self, now: datetime) -> Probe:  # noqa: ARG002 - nothing is signed
+        """Ask for the bot, the chat, and whether the bot may write there."""
+        bot = self._call("getMe")
+        if isinstance(bot, Unanswered):
+            return Probe(
+                is_well=False, detail=bot.why, cure="Check the way out, and POST_AUDIT_TELEGRAM_API."
+            )
+        if bot.result is None:
+            return Probe(
+                is_well=False, detail=_why(bot), cure="Copy TELEGRAM_BOT_TOKEN from @BotFather again."
+            )
+        chat = self._call("getChat", chat_id=self._chat)
+        if isinstance(chat, Unanswered):
+            return Probe(is_well=False, detail=chat.why, cure="Try again.")
+        if chat.result is None:
+            return Probe(
+                is_well=False,
+                detail=_why(chat),
+                cure="Add the bot to the chat or write it a word, and check TELEGRAM_CHAT_ID.",
+            )
+        name = f"@{bot.result.get('username', 'the bot')}"
+        if (obstacle := self._obstacle(bot.result, chat.result)) is not None:
+            return Probe(
+                is_well=False,
+                detail=f"{name} {obstacle}.",
+                cure="Add it to the chat and let it write there (in a channel: as administrator).",
+            )
+        return Probe(is_well=True, detail=f"{name} may write to the chat.")
+
+    def _obstacle(self, bot: Mapping[str, Any], chat: Mapping[str, Any]) -> str | None:
+        """Why the bot cannot write to a group or channel; None where it can, and for a person's chat."""
+        if chat.get("type") not in {"group", "supergroup", "channel"}:
+            return None
+        answer = self._call("getChatMember", chat_id=self._chat, user_id=bot.get("id"))
+        member = {} if isinstance(answer, Unanswered) else answer.result or {}
+        is_channel, status = chat.get("type") == "channel", member.get("status")
+        # in a channel only administrators write, and each right of theirs is given by itself
+        may_write = member.get("can_post_messages") is True or status == "creator" if is_channel else True
+        if status in {None, "left", "kicked"}:
+            return "is not in the chat"
+        if not may_write or (status == "restricted" and member.get("can_send_messages") is False):
+            return f"is in the {'channel' if is_channel else 'chat'} and may not write there"
+        return None
+
+    def _say(self, method: str, **arguments: JSON) -> _Said | Unanswered:
+        return self._call(
+            method,
+            chat_id=self._chat,
             **arguments,
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": True},
-        }
+            parse_mode="HTML",
+            link_preview_options={"is_disabled": True},
+        )
+
+    def _call(self, method: str, **body: JSON) -> _Said | Unanswered:
         answer = self._poster.post(f"{self._api}/{method}", encode(body).encode(), {})
         return answer if isinstance(answer, Unanswered) else self._read(answer)
 

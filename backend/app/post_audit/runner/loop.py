@@ -79,7 +79,7 @@ class Runner:
             show.step_started(step)
             started = time.monotonic()
             try:
-                decision = step.run(self._database, as_of)
+                decision = step.run(self._database, as_of, show.preparing)
             except Exception as error:  # noqa: BLE001 - one step's failure must not hide the other five
                 report = failure(step, error, started)
             else:
@@ -271,11 +271,11 @@ class Runner:
         self, step: AnyStep, owned: OwnedRun, show: Progress, started: float
     ) -> Mapping[str, Any]:
         try:
-            answer = self._apply(step, owned, started)
+            answer = self._apply(step, owned, show, started)
         except StateMoved as moved:
             # Somebody changed the state between reading and writing: look again, once.
             _log.info("step.moved", step=step.name, run_id=owned.run_id, why=moved.message)
-            answer = self._apply(step, owned, started)
+            answer = self._apply(step, owned, show, started)
         if answer["remaining"]:
             finished: Any = self.carry_out(
                 answer["decision"]["id"], answer["remaining"], show, batch=step.batch_size
@@ -283,12 +283,12 @@ class Runner:
             return dict(finished)
         return dict(answer["decision"])
 
-    def _apply(self, step: AnyStep, owned: OwnedRun, started: float) -> Mapping[str, Any]:
+    def _apply(self, step: AnyStep, owned: OwnedRun, show: Progress, started: float) -> Mapping[str, Any]:
         answer: Any = self._database.call(
             "post_audit_apply_decision",
             **owned.key,
             step=step.name,
-            decision=step.run(self._database, owned.as_of),
+            decision=step.run(self._database, owned.as_of, show.preparing),
             duration_ms=milliseconds(started),
             batch=step.batch_size,
         )

@@ -61,6 +61,9 @@ class Progress(Protocol):
     def step_ended(self, report: StepReport) -> None:
         """One step has ended."""
 
+    def preparing(self, notice: str) -> None:
+        """The step does something long before it looks, and this is how far it is."""
+
     def batch_done(self, remaining: int) -> None:
         """A long decision is being carried out; so many changes remain."""
 
@@ -75,6 +78,9 @@ class Silence:
         """Say nothing."""
 
     def step_ended(self, report: StepReport) -> None:
+        """Say nothing."""
+
+    def preparing(self, notice: str) -> None:
         """Say nothing."""
 
     def batch_done(self, remaining: int) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "Bucket",
     "BucketVariant",
     "ComparisonNow",
+    "CountingNow",
     "DataPoint",
     "Epoch",
     "Evidence",
@@ -90,8 +91,9 @@ class VariantStats(_Open):
 
 
 class Stats(_Open):
-    """The state of an experiment."""
+    """The state of an experiment. While `counting`, the counts are of a part of its suppliers and nothing is judged."""
 
+    counting: CountingNow | None = None
     stats: list[VariantStats]
     active_variant: str | None
     winner: str | None
@@ -132,10 +134,18 @@ class Sentence(BaseModel):
     text: str
 
 
+class CountingNow(BaseModel):
+    """How far a count is: suppliers `counted`, of about so many `invites`; the rest follows."""
+
+    counted: int
+    invites: int
+
+
 class ExperimentHead(_Open):
     """Where an experiment stands.
 
     `status_word` is for people: collecting, about N days left, ready to switch, switched, reverted, blocked: why.
+    While `counting` is not null, invites are still being counted and every number is of a part of them only.
     `e_value` is the evidence that the leader beats its nearest rival; at `threshold` it is enough.
     """
 
@@ -161,6 +171,7 @@ class ExperimentHead(_Open):
     last_invite_at: datetime | None
     window_hours: int
     counted_until: datetime
+    counting: CountingNow | None
     as_of: datetime
     allocation: Allocation
     version: int

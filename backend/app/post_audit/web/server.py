@@ -22,6 +22,7 @@ from app.post_audit.web import (
     bugs,
     conversions,
     decisions,
+    doctor,
     health,
     house,
     live,
@@ -32,6 +33,7 @@ from app.post_audit.web import (
 )
 from app.post_audit.web.access import AccessPolicy, Door, login
 from app.post_audit.web.access.gate import Gate
+from app.post_audit.web.checkup import Checkup
 from app.post_audit.web.errors import add_error_handlers
 from app.post_audit.web.headers import SecurityHeaders
 from app.post_audit.web.hot import HotReads
@@ -49,6 +51,7 @@ _MODULES: Final = (
     openapi,
     health,
     house,
+    doctor,
     runs,
     decisions,
     outbox,
@@ -90,6 +93,7 @@ def create_app(
     app.state.door = door
     app.state.application = application
     app.state.settings = None if application is None else application.settings
+    app.state.checkup = Checkup(database, app.state.settings)
     app.state.deliver = _nothing if application is None else application.deliver
     for module in _MODULES:
         app.include_router(module.router)
@@ -125,6 +129,8 @@ def serve(application: Application, *, port: int) -> int:
     app = create_app(application.database, start_run, policy=policy, application=application, with_pages=True)
     # Behind a run that goes on: that one sends what is due at its end, and nobody waits for a receiver.
     app.state.deliver = lambda: runs.submit(application.deliver)
+    # so that the first page knows of a receiver that would take nothing
+    runs.submit(app.state.checkup.ask)
     # Who a proxy speaks for is judged by the gate, which knows whom to believe.
     config = uvicorn.Config(
         app, host=policy.address, port=port, log_config=None, server_header=False, proxy_headers=False

@@ -96,3 +96,4 @@ class DecisionOut(Open):
     counts: dict[str, int]
     changes: list[Change]
     messages: list[OutMessage]
+    messages_removed: dict[str, int] = {}

@@ -12,7 +12,7 @@ from app.post_audit.demonstration import Line, Market, Verdict, confusion, load,
 from app.post_audit.runner import Runner
 from app.post_audit.step import Outcome
 from app.post_audit.steps import bugs, conversions, fake_data, infrastructure, live_fomo
-from tests.database.demonstration.conftest import Content
+from tests.support.content import Content
 from tests.support.decisions import arm
 
 pytestmark = [

@@ -19,7 +19,7 @@ from app.post_audit.demonstration import (
     remove_demonstration,
 )
 from app.post_audit.errors import ConfigurationError, InputError, NotFound, NotMigrated
-from tests.database.demonstration.conftest import Content
+from tests.support.content import Content
 from tests.support.decisions import begin
 
 pytestmark = [

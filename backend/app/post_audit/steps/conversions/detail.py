@@ -27,7 +27,13 @@ from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Block, Experime
 from app.post_audit.steps.conversions.health import HARMS
 from app.post_audit.steps.conversions.intervals import rate_intervals
 from app.post_audit.steps.conversions.ledger import bets_of
-from app.post_audit.steps.conversions.numbers import comparison_numbers, e_value, finite, variant_numbers
+from app.post_audit.steps.conversions.numbers import (
+    comparison_numbers,
+    counting_numbers,
+    e_value,
+    finite,
+    variant_numbers,
+)
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 __all__ = ["PastSwitch", "detail", "find", "overview"]
@@ -96,6 +102,7 @@ def _head(
         "last_invite_at": experiment.last_invite_at.isoformat() if experiment.last_invite_at else None,
         "window_hours": experiment.attribution_window_hours,
         "counted_until": _counted_until(experiment, facts.as_of).isoformat(),
+        "counting": counting_numbers(experiment),
         "as_of": facts.as_of.isoformat(),
         "allocation": {
             "epoch": experiment.allocation_epoch,

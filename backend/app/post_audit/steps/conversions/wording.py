@@ -23,6 +23,12 @@ from app.post_audit.steps.conversions.safety import least_hours
 
 __all__ = ["explain"]
 
+STILL_COUNTING: Final = ReasonCode(
+    "conversions.still_counting",
+    "{experiment}: {counted} suppliers of about {invites} invites are counted so far; the rest follows, and"
+    " nothing is judged before.",
+)
+
 NO_INVITES: Final = ReasonCode(
     "conversions.no_invites",
     "{experiment}: nobody was invited up to {as_of}, so no rate is known; that is not a rate of zero.",
@@ -194,7 +200,14 @@ def _disagreement(assessment: Assessment, proven: VariantResult) -> Reason:
 
 def _unknown(assessment: Assessment, as_of: datetime) -> Reason:
     """Say what is missing."""
-    name, variants = assessment.experiment.name, len(assessment.results)
+    name, variants, counting = (
+        assessment.experiment.name,
+        len(assessment.results),
+        assessment.experiment.counting,
+    )
+    if counting is not None:
+        invites = max(counting.invites, counting.counted)
+        return _say(STILL_COUNTING, experiment=name, counted=counting.counted, invites=invites)
     if variants < _TWO:
         return _say(NOTHING_TO_COMPARE, experiment=name, variants=variants)
     return _say(NO_INVITES, experiment=name, as_of=ist(as_of))
@@ -327,7 +340,7 @@ def _collecting(
 def explain(assessment: Assessment, as_of: datetime, policy: ConversionsPolicy) -> tuple[Reason, ...]:
     """Say what is behind a status, the most important sentence first."""
     leader, rival = assessment.leader, assessment.rival
-    if assessment.status is Status.UNKNOWN or assessment.obstacle is not None:
+    if assessment.status in {Status.UNKNOWN, Status.COUNTING} or assessment.obstacle is not None:
         unknown = assessment.obstacle is None
         return (_unknown(assessment, as_of) if unknown else _obstacle(assessment, policy),)
     if leader is None or rival is None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from app.post_audit.ports import Database
     from app.post_audit.runner import RunKind
     from app.post_audit.settings import Settings
+    from app.post_audit.web.checkup import Checkup
     from app.post_audit.web.pages.view import View
 
 __all__ = ["House", "Page", "Part", "Query", "Tab"]
@@ -36,6 +37,12 @@ class House:
         """The settings of this server; a test may serve a database alone."""
         settings: Settings | None = self._state.settings
         return settings
+
+    @property
+    def checkup(self) -> Checkup:
+        """What the doctor says of this server."""
+        checkup: Checkup = self._state.checkup
+        return checkup
 
     @property
     def start_run(self) -> Callable[[RunKind, str], object] | None:

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from app.post_audit.logs import redact
 from app.post_audit.settings import Settings
 from app.post_audit.web.access import Person, Role
-from app.post_audit.web.pages.elements import badge, box, button, text, word
+from app.post_audit.web.pages.doctor import as_data, draw_wrong
+from app.post_audit.web.pages.elements import box, button, link, text, word
 from app.post_audit.web.pages.page import House, Page, Part, Query
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import TITLES, number_word
@@ -32,7 +33,7 @@ def _load(house: House, _query: Query) -> dict[str, Any]:
     return {
         "settings": [] if house.settings is None else shown_settings(house.settings),
         "modes": status["modes"],
-        "needed": status["bindings_needed"],
+        "wrong": [as_data(finding) for finding in house.checkup.look().wrong()],
         "database": house.database.describe(),
         "marketplace": status["marketplace"],
         "schema": status["schema_version"],
@@ -100,16 +101,13 @@ async def _set_mode(view: View, step: str, mode: str) -> None:
     await view.act(Role.APPROVER if mode == "act" else Role.OPERATOR, deed)
 
 
-def _draw_findings(_view: View, needed: list[str]) -> None:
-    if not needed:
-        return
-    text("What is missing", "h2").style("margin-bottom: 8px")
-    for role in needed:
-        with box("div", "panel row-panel"):
-            badge("No table", "alert", "is-bad")
-            with box("div", "grow"):
-                text(f"The role {role} has no table. ", "b")
-                text(f"post-audit bind {role} SCHEMA.TABLE", classes="mono")
+def _draw_findings(_view: View, data: Mapping[str, Any]) -> None:
+    wrong = data["wrong"]
+    text("What is missing" if wrong else "Doctor", "h2").style("margin-bottom: 8px")
+    draw_wrong(wrong)
+    with box("p", "small"):
+        text("Nothing is wrong. " if not wrong else "")
+        link("Everything that was looked at", "/admin/doctor")
 
 
 def _draw_settings(_view: View, settings: list[dict[str, str]]) -> None:
@@ -139,7 +137,7 @@ PAGES = (
         load=_load,
         parts=(
             Part(draw=_draw_head, place="head"),
-            Part(draw=_draw_findings, shows=lambda data, _: data["needed"]),
+            Part(draw=_draw_findings, shows=lambda data, _: {"wrong": data["wrong"]}),
             Part(draw=_draw_modes),
             Part(draw=_draw_settings, shows=lambda data, _: data["settings"]),
         ),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.post_audit.step import Channel, Decision, Outcome
 from app.post_audit.steps.conversions.decide import decide
-from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Facts, Hold
+from app.post_audit.steps.conversions.facts import Block, Counting, Counts, Experiment, Facts, Hold
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
@@ -42,6 +42,22 @@ def test_no_experiment_is_unknown(make_facts: MakeFacts) -> None:
     decision = decide(make_facts(), POLICY)
     assert decision.outcome is Outcome.UNKNOWN
     assert codes(decision) == ["no_experiment"]
+
+
+def test_a_part_of_the_invites_decides_nothing(
+    make_facts: MakeFacts, make_experiment: MakeExperiment
+) -> None:
+    part = make_experiment(CLEAR, counting=Counting(counted=12_000, invites=3_000_000))
+    decision = decide(make_facts(part), POLICY)
+    assert (decision.outcome, codes(decision)) == (Outcome.UNKNOWN, ["still_counting"])
+    assert words(decision) == (
+        "Invite message: 12,000 suppliers of about 30,00,000 invites are counted so far; the rest follows, and"
+        " nothing is judged before."
+    )
+    told = numbers(decision)
+    assert (told["leader"], told["e_value"], told["word"]) == (None, None, "unknown: still counting")
+    assert told["counting"] == {"counted": 12_000, "invites": 3_000_000}
+    assert decide(make_facts(make_experiment(CLEAR)), POLICY).outcome is Outcome.ACT
 
 
 def test_no_invites_is_unknown_and_never_zero(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:

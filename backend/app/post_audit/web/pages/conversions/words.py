@@ -14,6 +14,7 @@ __all__ = ["STATUS", "Lead", "chart_headline", "evidence_headline", "headline", 
 _ALL: Final = 10_000
 
 STATUS: Final = {
+    "counting": ("Counting", "cycle", "is-warn"),
     "unknown": ("Unknown", "question", "is-warn"),
     "collecting": ("Collecting", "cycle", "is-accent"),
     "ready": ("Ready to switch", "bolt", "is-accent"),
@@ -26,6 +27,16 @@ STATUS: Final = {
     "no_difference": ("No difference", "tick", ""),
 }
 """Each status with its words, its icon and its colour."""
+
+_VERDICTS: Final = {
+    "counting": "Invites are still being counted; nothing is judged before.",
+    "unknown": "Too few invites can be counted to say anything yet.",
+    "no_difference": "No message is better by enough to matter.",
+    "decayed": "The winner fell behind those who kept the holdout.",
+    "breached": "A message does harm and is still sent.",
+    "widening": "Claims come later than we waited; the window grows first.",
+}
+"""The verdict of a status that names no message."""
 
 _QUARTERS: Final = (
     "has hardly begun",
@@ -96,26 +107,20 @@ def lead(one: Mapping[str, Any]) -> Lead | None:
 
 def headline(one: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one line a status
     """Say the verdict in at most twelve words."""
+    if one["status"] in _VERDICTS:
+        return _VERDICTS[one["status"]]
     leader, rival = _letter(one, one["leader"]), _letter(one, one["rival"])
     match one["status"]:
         case "collecting" if one["leader"] is not None and one["rival"] is not None:
             return f"{leader} brings more claims than {rival}, but it is not certain yet."
-        case "collecting" | "unknown":
-            return "Too few invites can be counted to say anything yet."
+        case "collecting":
+            return _VERDICTS["unknown"]
         case "ready":
             return f"{leader} brings more claims than {rival}; it is about to be switched."
         case "decided":
             return f"{leader} won, and it is the active message."
         case "held":
             return f"{leader} is ahead; a person took the switch back."
-        case "no_difference":
-            return "No message is better by enough to matter."
-        case "decayed":
-            return "The winner fell behind those who kept the holdout."
-        case "breached":
-            return "A message does harm and is still sent."
-        case "widening":
-            return "Claims come later than we waited; the window grows first."
     return "These numbers cannot be believed until somebody looks."
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.post_audit.web.pages.charts import bands_options, evidence_options, odds
-from app.post_audit.web.pages.experiment_words import (
+from app.post_audit.web.pages.conversions.words import (
     STATUS,
     chart_headline,
     evidence_headline,

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from app.post_audit.web.pages.task_words import age_words, due_words, grouped, headline, lede, place_of
+from app.post_audit.web.pages.enhancements.words import (
+    age_words,
+    due_words,
+    grouped,
+    headline,
+    lede,
+    place_of,
+)
 
 NOW = datetime(2025, 11, 12, 9, 2, tzinfo=UTC)
 
