@@ -23,8 +23,8 @@ from app.post_audit.steps.conversions.assessment import Assessment, Obstacle
 from app.post_audit.steps.conversions.comparisons import judged_blocks, series_of
 from app.post_audit.steps.conversions.decide import decide
 from app.post_audit.steps.conversions.evidence import evidence_path
-from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Block, Experiment, Facts
-from app.post_audit.steps.conversions.health import HARMS
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS, BLOCK_LENGTH, Block, Experiment, Facts
+from app.post_audit.steps.conversions.health import HARMS, got_and_due
 from app.post_audit.steps.conversions.intervals import rate_intervals
 from app.post_audit.steps.conversions.ledger import bets_of
 from app.post_audit.steps.conversions.numbers import (
@@ -38,7 +38,6 @@ from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 __all__ = ["PastSwitch", "detail", "find", "overview"]
 
-_ALL: Final = 10_000
 _HOURLY_UP_TO: Final = timedelta(days=5)
 """A longer history is told by day: 120 points of hours, or one a day."""
 
@@ -132,7 +131,7 @@ def _holdout(experiment: Experiment) -> int | None:
     """What the others keep beside a winner, in basis points; None while nothing has won."""
     if experiment.winner is None:
         return None
-    return _ALL - experiment.allocation_basis_points.get(experiment.winner, 0)
+    return ALL_BASIS_POINTS - experiment.allocation_basis_points.get(experiment.winner, 0)
 
 
 def overview(facts: Facts, policy: ConversionsPolicy) -> dict[str, JSON]:
@@ -289,14 +288,8 @@ def _sharing(assessment: Assessment, policy: ConversionsPolicy) -> dict[str, JSO
     """Tell whether suppliers were shared as they should have been, and how many got several messages."""
     experiment = assessment.experiment
     known = [epoch for epoch in experiment.assigned if epoch in experiment.epoch_allocations]
-    got: defaultdict[str, int] = defaultdict(int)
-    due: defaultdict[str, float] = defaultdict(float)
-    for epoch in known:
-        everybody = sum(experiment.assigned[epoch].values())
-        for variant in experiment.variants:
-            got[variant.id] += experiment.assigned[epoch].get(variant.id, 0)
-            share = experiment.epoch_allocations[epoch].get(variant.id, 0) / _ALL
-            due[variant.id] += everybody * share
+    variants = [variant.id for variant in experiment.variants]
+    shared = got_and_due(experiment.assigned, experiment.epoch_allocations, variants) if known else {}
     strayed = assessment.mismatch_log_e >= -math.log(policy.mismatch_alpha)
     everybody = sum(sum(counts.values()) for counts in experiment.assigned.values())
     exposed = experiment.exposed_to_several
@@ -304,8 +297,8 @@ def _sharing(assessment: Assessment, policy: ConversionsPolicy) -> dict[str, JSO
         "status": ("strayed" if strayed else "kept") if known else "unknown",
         "e_value": finite(assessment.mismatch_log_e),
         "threshold": 1 / policy.mismatch_alpha,
-        "assigned": dict(got),
-        "due": dict(due),
+        "assigned": {variant: got for variant, (got, _) in shared.items()},
+        "due": {variant: due for variant, (_, due) in shared.items()},
         "suppliers": everybody,
         "exposed_to_several": exposed,
         "exposed_share": exposed / everybody if everybody else None,

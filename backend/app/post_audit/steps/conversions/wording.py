@@ -16,7 +16,8 @@ from app.post_audit.steps.conversions.assessment import (
     Status,
     VariantResult,
 )
-from app.post_audit.steps.conversions.health import HARMS
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS
+from app.post_audit.steps.conversions.health import HARMS, got_and_due
 from app.post_audit.steps.conversions.numbers import e_value, finite
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.safety import least_hours
@@ -118,9 +119,6 @@ GAINED: Final = ReasonCode(
     "Uneven shares brought {number} {number:conversion|conversions} {more_or_less} than even ones.",
 )
 
-_ALL: Final = 10_000
-"""All invites, in basis points."""
-
 _TWO: Final = 2
 """A comparison takes two variants."""
 
@@ -139,7 +137,7 @@ def _say(code: ReasonCode, **numbers: float | str) -> Reason:
 
 def _share(basis_points: int) -> str:
     """Write a share of the invites: `95 %`, `97.25 %`."""
-    return percent(basis_points / _ALL, 2 if basis_points % 100 else 0)
+    return percent(basis_points / ALL_BASIS_POINTS, 2 if basis_points % 100 else 0)
 
 
 def _too_few(assessment: Assessment, policy: ConversionsPolicy) -> Reason:
@@ -221,20 +219,14 @@ def _odds(log_e: float, tests: int = 1) -> str:
 def _mismatch(assessment: Assessment) -> Reason:
     """Name the variant that is farthest from its due."""
     experiment = assessment.experiment
-    found: dict[str, tuple[int, float]] = {}
-    for variant in experiment.variants:
-        got, due = 0, 0.0
-        for epoch, counts in experiment.assigned.items():
-            if (wanted := experiment.epoch_allocations.get(epoch)) is not None:
-                got += counts.get(variant.id, 0)
-                due += sum(counts.values()) * wanted.get(variant.id, 0) / _ALL
-        found[variant.label] = got, due
-    worst = max(found, key=lambda label: abs(found[label][0] - found[label][1]))
-    got, due = found[worst]
+    variants = [variant.id for variant in experiment.variants]
+    found = got_and_due(experiment.assigned, experiment.epoch_allocations, variants)
+    worst = max(experiment.variants, key=lambda variant: abs(found[variant.id][0] - found[variant.id][1]))
+    got, due = found[worst.id]
     return _say(
         MISMATCH,
         experiment=experiment.name,
-        variant=worst,
+        variant=worst.label,
         units=got,
         expected=round(due),
         odds=_odds(assessment.mismatch_log_e),
@@ -310,7 +302,7 @@ def _worn(assessment: Assessment, keep: VariantResult) -> Reason:
 def _shares_reason(winner: str, policy: ConversionsPolicy) -> Reason:
     """Say what the winner gets."""
     holdout = policy.holdout_basis_points
-    return _say(SHARES, winner=winner, share=_share(_ALL - holdout), holdout=_share(holdout))
+    return _say(SHARES, winner=winner, share=_share(ALL_BASIS_POINTS - holdout), holdout=_share(holdout))
 
 
 def _gain(assessment: Assessment) -> tuple[Reason, ...]:
