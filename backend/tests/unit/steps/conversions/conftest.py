@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Facts, Hold, Variant
+from tests.unit.steps.conversions.examples import AS_OF, MakeExperiment, MakeFacts
 
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
 FIRST_HOUR = AS_OF - timedelta(hours=96)
 
 VARIANTS = (
@@ -22,8 +22,6 @@ VARIANTS = (
 )
 
 Totals = Mapping[str, tuple[int, int]]
-MakeExperiment = Callable[..., Experiment]
-MakeFacts = Callable[..., Facts]
 
 
 def _split(total: int, parts: int, place: int) -> int:
