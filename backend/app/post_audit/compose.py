@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Event
-from types import TracebackType
 from typing import Any, Final, Self
 
 from app.post_audit import logs
@@ -80,9 +79,13 @@ class Application:
         install(conninfo := self._beside[-1].conninfo)
         return conninfo
 
+    def is_untouched(self) -> bool:
+        """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        return self.is_embedded and first_run.is_untouched(self.conninfo)
+
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
-        if not self.is_embedded or not first_run.is_untouched(self.conninfo):
+        if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
@@ -182,9 +185,7 @@ class Application:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
