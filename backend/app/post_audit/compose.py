@@ -1,45 +1,67 @@
-"""The only place that builds objects from settings."""
+"""The only place that builds objects from settings.
+
+What only some commands need is imported where it is built: steps, engine, demonstration and the REST interface
+are most of the second that importing everything takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Event
-from typing import Any, Final, Self
+from functools import cache
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from app.post_audit import logs
-from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
-from app.post_audit.db.migrate import migrate, needs_migration
-from app.post_audit.db.psycopg_database import PsycopgDatabase
-from app.post_audit.db.rest_database import RestDatabase
-from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, ask, depth, drain, install, run_once
 from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
-from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
-from app.post_audit.steps.enhancements.inbox import Collected, collect
 
-__all__ = ["EMBEDDED_ACTOR", "PATIENCE_SECONDS", "STEPS", "Application", "build", "open_connection"]
+if TYPE_CHECKING:
+    from app.post_audit.db.embedded import ServerHandle
+    from app.post_audit.db.rest_database import RestDatabase
+    from app.post_audit.demonstration import Loaded
+    from app.post_audit.engine import Wanted
+    from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
+    from app.post_audit.steps.enhancements.inbox import Collected
 
-STEPS: Final[tuple[AnyStep, ...]] = (
-    conversions.STEP,
-    infrastructure.STEP,
-    fake_data.STEP,
-    bugs.STEP,
-    live_fomo.STEP,
-    enhancements.STEP,
-)
-"""The steps in the order they run."""
+__all__ = [
+    "EMBEDDED_ACTOR",
+    "PATIENCE_SECONDS",
+    "STEP_NAMES",
+    "Application",
+    "build",
+    "open_connection",
+    "steps",
+]
 
 _log = logs.get_logger(__name__)
+# The first who asks for the runner makes it, in whichever thread.
+_MAKING: Final = Lock()
+
+STEP_NAMES: Final = ("conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements")
+"""The names of the steps, in the order they run; for who only tells of them."""
 
 EMBEDDED_ACTOR: Final = "embedded default"
 PATIENCE_SECONDS: Final = 3.5
 """How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
+
+
+@cache
+def steps() -> tuple[AnyStep, ...]:
+    """The steps in the order they run."""
+    from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
+
+    return (
+        conversions.STEP,
+        infrastructure.STEP,
+        fake_data.STEP,
+        bugs.STEP,
+        live_fomo.STEP,
+        enhancements.STEP,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +70,24 @@ class Application:
 
     settings: Settings
     database: Database
-    runner: Runner
     senders: Mapping[str, Sender]
     is_embedded: bool
     direct: str | None = field(repr=False)
     """The connection string; None where there is only the REST interface."""
     server: ServerHandle | None = None
+    _runners: list[Runner] = field(default_factory=list, repr=False)
     _beside: list[ServerHandle] = field(default_factory=list, repr=False)
     """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the steps; one for the whole application, which `stop` tells."""
+        from app.post_audit.runner import Runner
+
+        with _MAKING:
+            if not self._runners:
+                self._runners.append(Runner(self.database, steps(), lease=self.settings.lease))
+            return self._runners[0]
 
     @property
     def conninfo(self) -> str:
@@ -68,6 +100,9 @@ class Application:
         Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
         owns a run, stands in the marketplace in both cases.
         """
+        from app.post_audit.db.embedded import EmbeddedServer
+        from app.post_audit.engine import install
+
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
         if self.direct is not None:
@@ -81,16 +116,22 @@ class Application:
 
     def is_untouched(self) -> bool:
         """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        from app.post_audit.demonstration import first_run
+
         return self.is_embedded and first_run.is_untouched(self.conninfo)
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
+        from app.post_audit.demonstration import first_run
+
         if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
     def take_in(self) -> list[Collected]:
         """Store the audits that lie in the inbox, each content once; files that cannot be read stay there."""
+        from app.post_audit.steps.enhancements.inbox import collect
+
         collected = collect(self.settings.inbox, self.database)
         for item in collected:
             if item.stored is None:
@@ -116,6 +157,8 @@ class Application:
 
         `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
         """
+        from app.post_audit.engine import depth
+
         now: Any = self.database.call("post_audit_read_operations")
         return {**now, "queue": None if self.direct is None else depth(self.direct)}
 
@@ -125,6 +168,8 @@ class Application:
         Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
         the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
         """
+        from app.post_audit.engine import install, run_once
+
         if self.direct is None:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         # a database without the migration is told of, and not given tables
@@ -139,6 +184,8 @@ class Application:
 
     def ask(self, wanted: Wanted) -> bool:
         """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        from app.post_audit.engine import ask
+
         if self.direct is None:
             return False
         try:
@@ -150,6 +197,8 @@ class Application:
 
     def drain(self, stopping: Event) -> None:
         """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        from app.post_audit.engine import drain
+
         if self.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
             self.deliver()
 
@@ -204,6 +253,8 @@ class _Place:
 
     def database(self) -> Database:
         """The port to it; nothing is opened before its first call."""
+        from app.post_audit.db.psycopg_database import PsycopgDatabase
+
         return self.rest or PsycopgDatabase(
             self.conninfo, label="embedded" if self.server is not None else ""
         )
@@ -234,6 +285,8 @@ def open_connection(settings: Settings) -> _Place:
         return _Place(direct=settings.database_url.get_secret_value())
     url, key = settings.supabase_url, settings.supabase_service_role_key
     if url is not None and key is not None:
+        from app.post_audit.db.rest_database import RestDatabase
+
         return _Place(direct=None, rest=RestDatabase(url, key.get_secret_value()))
     if url is not None:
         raise ConfigurationError(
@@ -247,6 +300,8 @@ def open_connection(settings: Settings) -> _Place:
             cure="Set it to the project's address, https://PROJECT.supabase.co, or unset the key to use the "
             "embedded database.",
         )
+    from app.post_audit.db.embedded import EmbeddedServer
+
     handle = EmbeddedServer(settings.data_directory).acquire()
     return _Place(direct=handle.conninfo, server=handle)
 
@@ -257,6 +312,8 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     The embedded database is migrated when it needs to be, and its steps are armed when it is new; a database of
     somebody's own is migrated and armed only on request. Raises `ConfigurationError` when it cannot be used.
     """
+    from app.post_audit.db.migrate import migrate, needs_migration
+
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
@@ -276,7 +333,6 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     return Application(
         settings=settings,
         database=database,
-        runner=Runner(database, STEPS, lease=settings.lease),
         senders=senders,
         is_embedded=place.server is not None,
         direct=place.direct,
