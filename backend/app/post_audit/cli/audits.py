@@ -16,8 +16,8 @@ from app.post_audit.formats import count
 if TYPE_CHECKING:
     from app.post_audit.ports import Database
     from app.post_audit.runner import RunReport
-    from app.post_audit.steps.enhancements.importing import ParsedAudit
-    from app.post_audit.steps.enhancements.queue import ImportedAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
+    from app.post_audit.steps.enhancements.tasks import ImportedAudit
 
 __all__: list[str] = []
 
@@ -50,7 +50,8 @@ def import_files(
     The same content a second time changes nothing.
     """
     from app.post_audit.steps.enhancements import queue
-    from app.post_audit.steps.enhancements.importing import dry_run_document, parse_files, store_audit
+    from app.post_audit.steps.enhancements.importing import store_audit
+    from app.post_audit.steps.enhancements.parsing import dry_run_document, parse_files
 
     with progress() as bars:
         bars.say(f"Reading {len(files)} reports" if len(files) > 1 else f"Reading {files[0].name}")

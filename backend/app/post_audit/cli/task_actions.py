@@ -22,7 +22,7 @@ from app.post_audit.cli.task_shared import (
     tasks,
 )
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 
 __all__: list[str] = []
 
