@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.shared import AsJson, StepName, app, ist_of, out, person, print_json, tell
-from app.post_audit.compose import STEPS, build, open_connection
+from app.post_audit.compose import STEPS, build
 from app.post_audit.db.migrate import migrate as apply_migration
+from app.post_audit.db.place import find_database
 from app.post_audit.engine import install
 from app.post_audit.formats import count
 from app.post_audit.runner import owner
@@ -24,7 +25,7 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
-    with closing(open_connection(load_settings())) as place:
+    with closing(find_database(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
     if as_json:

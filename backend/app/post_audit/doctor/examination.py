@@ -12,9 +12,9 @@ from threading import Thread
 from typing import Final
 
 from app.post_audit import logs
-from app.post_audit.compose import open_connection
 from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migration_digest
+from app.post_audit.db.place import find_database
 from app.post_audit.doctor.configuration import Requirement, check_files, check_readable, check_together
 from app.post_audit.doctor.database import check_access, check_clock, check_database, check_tables
 from app.post_audit.doctor.facts import Health
@@ -109,7 +109,7 @@ def _database(settings: Settings) -> list[Finding]:
                 )
             ]
     try:
-        place = open_connection(settings)
+        place = find_database(settings)
         with closing(place), closing(place.database()) as database:
             return [
                 _at_home(finding) if place.server is not None else finding for finding in _judged(database)
