@@ -31,7 +31,7 @@ from app.post_audit.cli import (
 )
 from app.post_audit.cli.shared import app
 from app.post_audit.errors import InputError, PostAuditError
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 
 __all__ = ["main"]
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from threading import Thread
 from typing import Final
 
-from app.post_audit import logs
 from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migration_digest
 from app.post_audit.db.place import find_database
@@ -25,6 +24,7 @@ from app.post_audit.doctor.runs import check_messages, check_runs
 from app.post_audit.doctor.steps import check_steps
 from app.post_audit.errors import FunctionMissing, InvalidSetting, PostAuditError
 from app.post_audit.ports import Database
+from app.post_audit.secrecy import hide
 from app.post_audit.settings import Settings, load_settings
 from app.post_audit.step import parse_facts
 
@@ -51,7 +51,7 @@ def examine(
     except InvalidSetting:
         # told of above; nothing else can be looked at without them
         return Examination(findings=tuple(findings))
-    logs.hide(settings.secrets())
+    hide(settings.secrets())
     say("Asking the database, n8n and Telegram")
     database = _in_background(lambda: _database(settings))
     receivers = _in_background(lambda: ask_receivers(settings, datetime.now(UTC)) if online else [])
