@@ -80,9 +80,13 @@ class Application:
         install(server.conninfo)
         return server.conninfo
 
+    def is_untouched(self) -> bool:
+        """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        return self.is_embedded and first_run.is_untouched(self.conninfo)
+
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
-        if not self.is_embedded or not first_run.is_untouched(self.conninfo):
+        if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 

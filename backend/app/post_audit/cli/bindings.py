@@ -81,20 +81,11 @@ def _guess(*, accept: bool, as_json: bool) -> int:
     """Show which tables could fill which role; bind the best of each when that was asked for."""
     with build() as application:
         guesses: Any = application.database.call("post_audit_read_binding_guesses")
-        # suppliers first: what names them takes over the type of their ids
-        best = sorted(
-            (g for g in guesses if g["best"] and g["unique_id"]), key=lambda g: g["role"] != "suppliers"
-        )
-        bound = [
-            application.database.call(
-                "post_audit_apply_binding",
-                role=found["role"],
-                relation=found["relation"],
-                columns=found["columns"],
-                actor=person(),
-            )
-            for found in (best if accept else ())
-        ]
+        best = [found for found in guesses if found["best"] and found["unique_id"]]
+        bound: Any = []
+        if accept and best:
+            # all of them or, where one is refused, none
+            bound = application.database.call("post_audit_apply_bindings", bindings=best, actor=person())
     if as_json:
         print_json({"guesses": guesses, "bindings": bound})
         return 0
