@@ -23,7 +23,9 @@ from measures.conversion_rollup import rollup
 from measures.sequential_rules import always_valid_lift, mixture_test, peeked_z, rate_of_the_last_look
 from numpy.typing import NDArray
 
-from app.post_audit.replay.conversions import evaluate, first_looks, proven_path, read_units
+from app.post_audit.replay.conversions import evaluate, proven_path
+from app.post_audit.replay.simulation import first_looks
+from app.post_audit.replay.units import read_units
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.evidence import Bets
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
