@@ -1,7 +1,7 @@
-"""The only place that builds objects from settings.
+"""Puts the application together from the settings: its database, its steps, its receivers.
 
-What only some commands need is imported where it is built: steps, engine, demonstration and the REST interface
-are most of the second that importing everything takes.
+What only some commands need is imported where it is built: steps, engine and demonstration are most of the second
+that importing everything takes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.post_audit.settings import Settings, load_settings, project_folder
 
 if TYPE_CHECKING:
     from app.post_audit.db.embedded import ServerHandle
-    from app.post_audit.db.rest_database import RestDatabase
+    from app.post_audit.db.place import Place
     from app.post_audit.demonstration import Loaded
     from app.post_audit.engine import Wanted
     from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
@@ -33,7 +33,6 @@ __all__ = [
     "STEP_NAMES",
     "Application",
     "build",
-    "open_connection",
     "steps",
 ]
 
@@ -71,13 +70,15 @@ class Application:
     settings: Settings
     database: Database
     senders: Mapping[str, Sender]
-    is_embedded: bool
-    direct: str | None = field(repr=False)
-    """The connection string; None where there is only the REST interface."""
-    server: ServerHandle | None = None
+    place: Place
     _runners: list[Runner] = field(default_factory=list, repr=False)
-    _beside: list[ServerHandle] = field(default_factory=list, repr=False)
-    """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
+    _queue_server: list[ServerHandle] = field(default_factory=list, repr=False)
+    """The embedded server that holds the engine's tables where the marketplace is reached over REST; one at most."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is the product's own, on this machine."""
+        return self.place.server is not None
 
     @property
     def runner(self) -> Runner:
@@ -92,7 +93,7 @@ class Application:
     @property
     def conninfo(self) -> str:
         """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
-        return _needed(self.direct)
+        return self.place.conninfo
 
     def engine_conninfo(self) -> str:
         """Where the engine's tables are; they are made when they are missing.
@@ -105,14 +106,14 @@ class Application:
 
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
-        if self.direct is not None:
-            install(self.direct)
-            return self.direct
-        while self._beside:
-            self._beside.pop().close()
-        self._beside.append(EmbeddedServer(self.settings.data_directory).acquire())
-        install(conninfo := self._beside[-1].conninfo)
-        return conninfo
+        if self.place.direct is not None:
+            install(self.place.direct)
+            return self.place.direct
+        self._leave_queue_server()
+        server = EmbeddedServer(self.settings.data_directory).acquire()
+        self._queue_server.append(server)
+        install(server.conninfo)
+        return server.conninfo
 
     def is_untouched(self) -> bool:
         """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
@@ -160,7 +161,7 @@ class Application:
         from app.post_audit.engine import depth
 
         now: Any = self.database.call("post_audit_read_operations")
-        return {**now, "queue": None if self.direct is None else depth(self.direct)}
+        return {**now, "queue": None if self.place.direct is None else depth(self.place.direct)}
 
     def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
         """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.
@@ -170,12 +171,12 @@ class Application:
         """
         from app.post_audit.engine import install, run_once
 
-        if self.direct is None:
+        if self.place.direct is None:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
         try:
-            install(self.direct)
+            install(self.place.direct)
         except ConfigurationError as error:
             _log.warning("engine.not_used", why=str(error))
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
@@ -186,7 +187,7 @@ class Application:
         """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
         from app.post_audit.engine import ask
 
-        if self.direct is None:
+        if self.place.direct is None:
             return False
         try:
             ask(self, wanted, lease=self.settings.lease)
@@ -199,7 +200,7 @@ class Application:
         """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
         from app.post_audit.engine import drain
 
-        if self.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
+        if self.place.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
             self.deliver()
 
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
@@ -217,7 +218,7 @@ class Application:
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
-        if self.server is None:
+        if not self.is_embedded:
             return self
         fresh = build(self.settings)
         self.close()
@@ -226,84 +227,18 @@ class Application:
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()
-        while self._beside:
-            self._beside.pop().close()
-        if self.server is not None:
-            self.server.close()
+        self._leave_queue_server()
+        self.place.close()
+
+    def _leave_queue_server(self) -> None:
+        while self._queue_server:
+            self._queue_server.pop().close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where the database is, directly or over REST."""
-
-    direct: str | None = field(repr=False)
-    rest: RestDatabase | None = None
-    server: ServerHandle | None = None
-
-    @property
-    def conninfo(self) -> str:
-        """The connection string; `ConfigurationError` where there is only the REST interface."""
-        return _needed(self.direct)
-
-    def database(self) -> Database:
-        """The port to it; nothing is opened before its first call."""
-        from app.post_audit.db.psycopg_database import PsycopgDatabase
-
-        return self.rest or PsycopgDatabase(
-            self.conninfo, label="embedded" if self.server is not None else ""
-        )
-
-    def close(self) -> None:
-        """Let go of the embedded server."""
-        if self.server is not None:
-            self.server.close()
-
-
-def _needed(conninfo: str | None) -> str:
-    if conninfo is None:
-        raise ConfigurationError(
-            "This needs a direct connection to the database; SUPABASE_URL gives only the REST interface.",
-            cure="Set DATABASE_URL as well, to the project's connection string (Supabase: Connect > Session "
-            "pooler), as the user postgres.",
-        )
-    return conninfo
-
-
-def open_connection(settings: Settings) -> _Place:
-    """Find the database: DATABASE_URL, else Supabase's REST interface, else the embedded server, which is started.
-
-    Raises `ConfigurationError` when only one of Supabase's two settings is given: a demonstration must never answer
-    in the place of somebody's own data.
-    """
-    if settings.database_url is not None:
-        return _Place(direct=settings.database_url.get_secret_value())
-    url, key = settings.supabase_url, settings.supabase_service_role_key
-    if url is not None and key is not None:
-        from app.post_audit.db.rest_database import RestDatabase
-
-        return _Place(direct=None, rest=RestDatabase(url, key.get_secret_value()))
-    if url is not None:
-        raise ConfigurationError(
-            "SUPABASE_URL is set, and SUPABASE_SERVICE_ROLE_KEY is not.",
-            cure="Set it to the project's secret key (Supabase: Project Settings > API Keys), or set DATABASE_URL, "
-            "or unset SUPABASE_URL to use the embedded database.",
-        )
-    if key is not None:
-        raise ConfigurationError(
-            "SUPABASE_SERVICE_ROLE_KEY is set, and SUPABASE_URL is not.",
-            cure="Set it to the project's address, https://PROJECT.supabase.co, or unset the key to use the "
-            "embedded database.",
-        )
-    from app.post_audit.db.embedded import EmbeddedServer
-
-    handle = EmbeddedServer(settings.data_directory).acquire()
-    return _Place(direct=handle.conninfo, server=handle)
 
 
 def build(settings: Settings | None = None, *, terminal_level: int | None = None) -> Application:
@@ -313,12 +248,13 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     somebody's own is migrated and armed only on request. Raises `ConfigurationError` when it cannot be used.
     """
     from app.post_audit.db.migrate import migrate, needs_migration
+    from app.post_audit.db.place import find_database
 
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
     senders = receivers(settings)
-    place = open_connection(settings)
+    place = find_database(settings)
     try:
         is_new = False
         if place.server is not None and needs_migration(place.conninfo):
@@ -334,9 +270,7 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
         settings=settings,
         database=database,
         senders=senders,
-        is_embedded=place.server is not None,
-        direct=place.direct,
-        server=place.server,
+        place=place,
     )
 
 

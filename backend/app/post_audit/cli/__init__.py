@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _tell(error: PostAuditError, *, as_json: bool) -> int:
-    from app.post_audit.logs import redact
+    from app.post_audit.secrecy import redact
 
     message, cure = redact(error.message), redact(error.cure)
     if as_json:

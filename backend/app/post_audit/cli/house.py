@@ -19,12 +19,12 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
-    from app.post_audit.compose import open_connection
     from app.post_audit.db.migrate import migrate as apply_migration
+    from app.post_audit.db.place import find_database
     from app.post_audit.engine import install
     from app.post_audit.settings import load_settings
 
-    with closing(open_connection(load_settings())) as place:
+    with closing(find_database(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
     if as_json:

@@ -17,7 +17,8 @@ from app.post_audit.engine.presence import Presence
 from app.post_audit.engine.queue import Queue, Wanted
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
+from app.post_audit.secrecy import redact
 
 if TYPE_CHECKING:
     from app.post_audit.steps.enhancements.inbox import Collected
