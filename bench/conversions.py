@@ -22,7 +22,8 @@ from measures.conversion_rollup import rollup
 from measures.conversion_runs import POLICY, SEED, START, UNITS, Row
 from measures.conversion_switching import clusters, delay, drift, equal_arms, speed, usual
 
-from app.post_audit.replay.conversions import evaluate, read_units
+from app.post_audit.replay.conversions import evaluate
+from app.post_audit.replay.units import read_units
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Variant
 from app.post_audit.steps.conversions.ledger import Ledger, fold, to_memory

@@ -9,7 +9,7 @@ import numpy as np
 from measures.conversion_runs import DAY, POLICY, SEED, UNITS, Ints, Row, block, upper
 from numpy.typing import NDArray
 
-from app.post_audit.replay.conversions import first_looks
+from app.post_audit.replay.simulation import first_looks
 from app.post_audit.steps.conversions.health import decay_log_e, harm_log_e, mismatch_log_e
 
 __all__ = ["decay", "harm", "mismatch"]

@@ -9,7 +9,8 @@ from measures.conversion_runs import BETS, CHUNK, DAY, POLICY, SEED, UNITS, Row,
 from measures.sequential_rules import always_valid_lift, mixture_test, peeked_z, rate_of_the_last_look
 from numpy.typing import NDArray
 
-from app.post_audit.replay.conversions import first_looks, proven_path
+from app.post_audit.replay.conversions import proven_path
+from app.post_audit.replay.simulation import first_looks
 from app.post_audit.steps.conversions.intervals import difference_interval, rate_interval, ratio_interval
 
 __all__ = ["clusters", "delay", "drift", "equal_arms", "speed", "usual"]

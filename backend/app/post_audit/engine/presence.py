@@ -10,8 +10,9 @@ from typing import Any, Final, Literal, Self
 
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import owner
+from app.post_audit.secrecy import redact
 
 __all__ = ["Presence"]
 

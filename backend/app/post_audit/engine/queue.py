@@ -21,8 +21,9 @@ import psycopg
 
 from app.post_audit.db.psycopg_database import connect, translate
 from app.post_audit.errors import ConfigurationError, PermissionRefused, PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind, owner
+from app.post_audit.secrecy import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

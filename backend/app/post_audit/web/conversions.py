@@ -37,7 +37,7 @@ from app.post_audit.web.conversion_shapes import (
     SwitchBody,
 )
 
-__all__ = ["carry_out", "experiment_detail", "experiments", "router", "shown"]
+__all__ = ["carry_out", "router", "shown"]
 
 router = APIRouter(prefix="/api/admin/ab-test", tags=["conversions"])
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, SecretStr
 
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 from app.post_audit.settings import Settings
 from app.post_audit.web.access import Role, allowed
 from app.post_audit.web.context import Approver, DatabaseOfRequest, Operator, PersonOfRequest, visit_of
