@@ -963,6 +963,29 @@ BEGIN
 END
 $$;
 
+-- Point several roles at relations, or none of them where one is refused: an array of {"role", "relation", "columns"}, as
+-- the guesses are. Suppliers come first, since what names them takes over the type of their ids.
+CREATE FUNCTION public.post_audit_apply_bindings(bindings jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  wanted record;
+  bound jsonb := '[]';
+BEGIN
+  IF jsonb_typeof(bindings) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'Bindings are an array; this is: %.', coalesce(jsonb_typeof(bindings), 'null')
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: [{"role": "suppliers", "relation": "public.companies", "columns": {}}].';
+  END IF;
+  FOR wanted IN
+    SELECT b.value ->> 'role' AS role, b.value ->> 'relation' AS relation, coalesce(b.value -> 'columns', '{}') AS columns
+    FROM jsonb_array_elements(bindings) WITH ORDINALITY AS b (value, place)
+    ORDER BY b.value ->> 'role' IS DISTINCT FROM 'suppliers', b.place
+  LOOP
+    bound := bound || public.post_audit_apply_binding(wanted.role, wanted.relation, wanted.columns, actor);
+  END LOOP;
+  RETURN bound;
+END
+$$;
+
 -- Columns of a role, `limit` rows from the key `after` on: an array per column, so that a large read stays cheap to
 -- parse. The watermark is the snapshot's horizon: rows committed later have a transaction id of at least that.
 CREATE FUNCTION public.post_audit_read_columns(role text, columns jsonb, after text DEFAULT NULL, "limit" integer DEFAULT 5000)
@@ -4110,7 +4133,8 @@ BEGIN
   FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = root AND a.attname = root_key;
 
   -- Foreign keys that are reached from the suppliers, not going on behind those that only let go (SET NULL, SET DEFAULT).
-  -- Claims and earnings belong to their supplier even where no foreign key says so.
+  -- Claims and earnings belong to their supplier even where no foreign key says so; and so does what is in tables of ours,
+  -- whose foreign keys end where suppliers are somebody's own (follow_supplier_ids): what was sent stays, and forgets to whom.
   FOR edge IN
     WITH RECURSIVE links AS (
       SELECT c.confrelid AS parent, c.conrelid AS child, c.confdeltype::text AS on_delete,
@@ -4124,12 +4148,13 @@ BEGIN
       FROM pg_catalog.pg_constraint AS c
       WHERE c.contype = 'f' AND c.conparentid = 0
       UNION ALL
-      SELECT root, pg_catalog.to_regclass(b.relation), 'a', ARRAY[a.attname::text], ARRAY[root_key], ARRAY[]::text[],
+      SELECT root, pg_catalog.to_regclass(b.relation), CASE b.role WHEN 'sends' THEN 'n' ELSE 'a' END,
+        ARRAY[a.attname::text], ARRAY[root_key], CASE b.role WHEN 'sends' THEN ARRAY[a.attname::text] ELSE '{}' END,
         pg_catalog.format_type(a.atttypid, NULL) <> key_type
       FROM post_audit.bindings AS b
       JOIN pg_catalog.pg_class AS r ON r.oid = pg_catalog.to_regclass(b.relation) AND r.relkind IN ('r', 'p')
       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = post_audit.bound_column(b.role, 'supplier_id')
-      WHERE b.role IN ('claims', 'earnings') AND NOT EXISTS (
+      WHERE (b.role IN ('claims', 'earnings') OR (b.is_reference AND b.role IN ('invites', 'opt_outs', 'sends'))) AND NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint AS c
         WHERE c.contype = 'f' AND c.conrelid = r.oid AND c.confrelid = root AND c.conkey = ARRAY[a.attnum])
     ), reached AS (
@@ -7728,6 +7753,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '82abcd439534ff33b87d421e9af314ed9c2eb52c288ac8a052a841cb52d147db' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '7c4dfdc3d4647aa1f4e15e6c6c35e2bd9ef4f51bba5860b6530179c3644feff3' WHERE v.id = 1;
 
 COMMIT;

@@ -79,7 +79,8 @@ BEGIN
   FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = root AND a.attname = root_key;
 
   -- Foreign keys that are reached from the suppliers, not going on behind those that only let go (SET NULL, SET DEFAULT).
-  -- Claims and earnings belong to their supplier even where no foreign key says so.
+  -- Claims and earnings belong to their supplier even where no foreign key says so; and so does what is in tables of ours,
+  -- whose foreign keys end where suppliers are somebody's own (follow_supplier_ids): what was sent stays, and forgets to whom.
   FOR edge IN
     WITH RECURSIVE links AS (
       SELECT c.confrelid AS parent, c.conrelid AS child, c.confdeltype::text AS on_delete,
@@ -93,12 +94,13 @@ BEGIN
       FROM pg_catalog.pg_constraint AS c
       WHERE c.contype = 'f' AND c.conparentid = 0
       UNION ALL
-      SELECT root, pg_catalog.to_regclass(b.relation), 'a', ARRAY[a.attname::text], ARRAY[root_key], ARRAY[]::text[],
+      SELECT root, pg_catalog.to_regclass(b.relation), CASE b.role WHEN 'sends' THEN 'n' ELSE 'a' END,
+        ARRAY[a.attname::text], ARRAY[root_key], CASE b.role WHEN 'sends' THEN ARRAY[a.attname::text] ELSE '{}' END,
         pg_catalog.format_type(a.atttypid, NULL) <> key_type
       FROM post_audit.bindings AS b
       JOIN pg_catalog.pg_class AS r ON r.oid = pg_catalog.to_regclass(b.relation) AND r.relkind IN ('r', 'p')
       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = post_audit.bound_column(b.role, 'supplier_id')
-      WHERE b.role IN ('claims', 'earnings') AND NOT EXISTS (
+      WHERE (b.role IN ('claims', 'earnings') OR (b.is_reference AND b.role IN ('invites', 'opt_outs', 'sends'))) AND NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint AS c
         WHERE c.contype = 'f' AND c.conrelid = r.oid AND c.confrelid = root AND c.conkey = ARRAY[a.attnum])
     ), reached AS (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Event
-from types import TracebackType
 from typing import Any, Final, Self
 
 from app.post_audit import logs
@@ -14,8 +13,8 @@ from app.post_audit.db.migrate import migrate, needs_migration
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, depth, install, run_once
-from app.post_audit.errors import ConfigurationError, DatabaseError
+from app.post_audit.engine import Wanted, ask, depth, drain, install, run_once
+from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
@@ -80,9 +79,13 @@ class Application:
         install(conninfo := self._beside[-1].conninfo)
         return conninfo
 
+    def is_untouched(self) -> bool:
+        """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        return self.is_embedded and first_run.is_untouched(self.conninfo)
+
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
-        if not self.is_embedded or not first_run.is_untouched(self.conninfo):
+        if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
@@ -134,6 +137,22 @@ class Application:
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
         return self.runner.reread(report) if self.deliver().tried else report
 
+    def ask(self, wanted: Wanted) -> bool:
+        """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        if self.direct is None:
+            return False
+        try:
+            ask(self, wanted, lease=self.settings.lease)
+        except PostAuditError as error:
+            _log.warning("engine.not_used", tick=wanted.tick, why=str(error))
+            return False
+        return True
+
+    def drain(self, stopping: Event) -> None:
+        """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        if self.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
+            self.deliver()
+
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
         return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
@@ -166,9 +185,7 @@ class Application:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -66,6 +66,7 @@ PASSING: Final = {
     "drop": Fault(kind="drop", done=True),
     "silence": Fault(kind="silence", done=True),
     "trickle": Fault(kind="trickle", done=True),
+    "drip": Fault(kind="drip", done=True),
 }
 """What is over after one call. Those that are done have been carried out, and only their answer is lost."""
 
@@ -80,6 +81,7 @@ LASTING: Final[dict[str, tuple[Fault, type[PostAuditError], str]]] = {
     "cut": (Fault(kind="cut"), ConnectionLost, "connection to Supabase broke"),
     "silence": (Fault(kind="silence"), ConnectionLost, "did not answer in time"),
     "trickle": (Fault(kind="trickle"), ConnectionLost, "did not answer in time"),
+    "drip": (Fault(kind="drip"), ConnectionLost, "did not answer in time"),
     "expired": (EXPIRED, CredentialsRefused, "SUPABASE_SERVICE_ROLE_KEY has expired"),
     "anonymous": (ANONYMOUS, CredentialsRefused, "takes it for an anonymous visitor"),
     "wrong": (KONG, CredentialsRefused, "does not accept the key in SUPABASE_SERVICE_ROLE_KEY"),

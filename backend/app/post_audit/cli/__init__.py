@@ -13,15 +13,19 @@ from typer.models import CommandInfo
 
 from app.post_audit.cli import (
     audits,
+    bindings,
     bugs,
     decisions,
     demo,
     doctor,
     evaluate,
+    evidence,
     house,
     outbox,
     run,
+    task_actions,
     tasks,
+    tokens,
     users,
     workers,
 )
@@ -40,7 +44,24 @@ def _name(command: CommandInfo) -> str:
 
 
 # Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.
-_MODULES = (run, workers, decisions, house, doctor, audits, tasks, outbox, demo, bugs, evaluate, users)
+_MODULES = (
+    run,
+    workers,
+    decisions,
+    house,
+    bindings,
+    doctor,
+    audits,
+    tasks,
+    task_actions,
+    outbox,
+    demo,
+    bugs,
+    evidence,
+    evaluate,
+    users,
+    tokens,
+)
 _ORDER = (
     "run",
     "step",

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app, out, person, print_json, progress
+from app.post_audit.cli.shared import AsJson, app, out, person, plain_table, print_json, progress
 from app.post_audit.compose import build
 from app.post_audit.formats import count
 from app.post_audit.ports import Database
@@ -146,9 +145,7 @@ def _print_audit(audit: ParsedAudit) -> None:
     out.print(Text(f"{audit.name}: {audit.format}, {count(len(audit.findings))} findings", style="bold"))
     for column, field in audit.mapping.items():
         out.print(Text(f"  column {column} is read as {field}", style="dim"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("priority", "title", "place"):
-        table.add_column(title)
+    table = plain_table("priority", "title", "place")
     for finding in audit.different:
         place = finding.location or finding.component or ""
         table.add_row(

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from app.post_audit.codec import to_json
 from app.post_audit.formats import count, ist
@@ -28,8 +29,10 @@ __all__ = [
     "ist_of",
     "out",
     "person",
+    "plain_table",
     "print_json",
     "progress",
+    "tell",
 ]
 
 app = typer.Typer(
@@ -56,6 +59,23 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 def print_json(document: object) -> None:
     """Print one document on standard output."""
     sys.stdout.write(json.dumps(to_json(document), ensure_ascii=False, indent=2) + "\n")
+
+
+def tell(answer: object, sentence: str, *, as_json: bool) -> int:
+    """Print what was done, as a document or as a sentence, and return the exit code 0."""
+    if as_json:
+        print_json(answer)
+    else:
+        out.print(sentence, markup=False)
+    return 0
+
+
+def plain_table(*titles: str) -> Table:
+    """An empty table without lines, its titles dimmed."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in titles:
+        table.add_column(title)
+    return table
 
 
 def person() -> str:

@@ -47,6 +47,8 @@ _HISTORY: Final = (
     "post_audit.holds",
     "post_audit.live_evidence",
     "post_audit.outbox",
+    "post_audit.receivers",
+    "post_audit.report_turns",
     "post_audit.runs",
     "post_audit.step_runs",
     "post_audit.subjects",
@@ -54,12 +56,19 @@ _HISTORY: Final = (
 """What runs over an empty marketplace leave behind; that alone does not make a marketplace."""
 
 _KEPT: Final = (
+    "post_audit.api_tokens",
+    "post_audit.audit_log",
     "post_audit.bindings",
     "post_audit.installed_functions",
+    "post_audit.login_attempts",
     "post_audit.marketplace",
     "post_audit.role_columns",
     "post_audit.schema_version",
+    "post_audit.sessions",
     "post_audit.step_modes",
+    "post_audit.upkeep",
+    "post_audit.users",
+    "post_audit.workers",
 )
 """Tables of the protocol that belong to no marketplace."""
 

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from app.post_audit.engine.workshop import Workshop
@@ -39,9 +38,7 @@ class Presence:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._soon.set()
         self._thread.join()
