@@ -20,9 +20,7 @@ _YES: Final = frozenset({"1", "true", "t", "yes", "y"})
 _NO: Final = frozenset({"0", "false", "f", "no", "n", ""})
 _Ints = NDArray[np.int64]
 
-
 MOST_VARIANTS: Final = 10
-
 
 LEAST_VARIANTS: Final = 2
 
