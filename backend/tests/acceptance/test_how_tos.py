@@ -1,6 +1,6 @@
 """The how-tos are done as they are written: what they show of a terminal is what comes.
 
-Receivers, Supabase and the installed service are stood in for by what `tests/support` has; what a test cannot do says why.
+Receivers, Supabase and the installed service are stood in for by `tests/support`; what a test cannot do says why.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def test_every_how_to_is_followed() -> None:
     assert {path.stem for path in HOW_TO.glob("*.md")} == FOLLOWED
 
 
-@pytest.mark.parametrize("path", [DOCS / "tutorial.md", *sorted(HOW_TO.glob("*.md"))], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [DOCS / "tutorial.md", *sorted(HOW_TO.glob("*.md"))], ids=lambda path: path.stem
+)
 def test_every_block_says_of_which_kind_it_is(path: Path) -> None:
     assert unchecked(path.read_text(encoding="utf-8")) == []
 
@@ -185,7 +187,9 @@ def test_back_up_a_database_of_your_own(product: Product, conninfo: str) -> None
     parts = conninfo_to_dict(conninfo)
     restored = f"{parts['dbname']}_restored"
     address = "postgresql://{user}:{password}@{host}:{port}/".format(**parts)
-    reader = Reader(product, {"postgresql:///bell24h_restored": address + restored, "bell24h_restored": restored})
+    reader = Reader(
+        product, {"postgresql:///bell24h_restored": address + restored, "bell24h_restored": restored}
+    )
     reader.exported = {**named(conninfo), "PATH": tools(), "DATABASE_URL": f"{address}{parts['dbname']}"}
     try:
         follow(reader, "backup-and-restore", headings=("A database of your own",))

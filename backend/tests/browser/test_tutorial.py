@@ -49,7 +49,9 @@ class Newcomer:
         self.reader = reader
         self.pressed: list[str] = []
 
-    def _presses(self, label: str, *, role: str = "button", name: str | re.Pattern[str] | None = None) -> None:
+    def _presses(
+        self, label: str, *, role: str = "button", name: str | re.Pattern[str] | None = None
+    ) -> None:
         self.pressed.append(label)
         named = name if name is not None else label
         self.page.get_by_role(role, name=named).first.click()  # type: ignore[arg-type]  # one of Playwright's names

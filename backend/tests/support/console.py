@@ -6,7 +6,7 @@
     ...
     ```
 
-A line `...` stands for any number of lines, also none, and `...` within a line for any text. A command that ends in `\\`
+A line `...` stands for any number of lines, also none; `...` within a line for any text. A command that ends in `\\`
 goes on in the next line. Without output below it nothing is promised of what it prints. A last line `^C` says that the
 reader stops it. A fence that names a file behind its language (`ini .env`) is that file. What differs from one run to
 the next is declared once, in `VARYING`.
@@ -35,7 +35,9 @@ VARYING: Final = (
 
 _DATA: Final = frozenset({"ini", "json", "markdown", "mermaid", "python", "sql", "csv"})
 """Languages of fences that are no commands."""
-_FENCE: Final = re.compile(r"^(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
+_FENCE: Final = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)

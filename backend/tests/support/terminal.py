@@ -52,7 +52,9 @@ class Reader:
     """Variables of the reader's shell; PATH is searched behind the product's own."""
 
     def __enter__(self) -> Self:
-        path = os.pathsep.join(filter(None, (self._path(), self.exported.get("PATH"), os.environ.get("PATH"))))
+        path = os.pathsep.join(
+            filter(None, (self._path(), self.exported.get("PATH"), os.environ.get("PATH")))
+        )
         self._variables = {**self.product.environment(), **self.exported, "PATH": path}
         self._folder = self.product.folder
         self.printed = ""
@@ -111,7 +113,10 @@ class Reader:
         if lasting is not None and lasting.arguments == ("status",) and self._lasting:
             # processes that were just started report themselves in a moment; a person looks again
             with contextlib.suppress(AssertionError):
-                until(lambda: differing_line(shown, self._run(command, self._forked(command))[1]) is None, command)
+                until(
+                    lambda: differing_line(shown, self._run(command, self._forked(command))[1]) is None,
+                    command,
+                )
                 return []
         return _compared(exchange, shown, printed)
 
@@ -120,9 +125,7 @@ class Reader:
             if text.startswith(begin):
                 deed()
 
-    def _watched(
-        self, lasting: Forked, exchange: Exchange, shown: list[str]
-    ) -> list[tuple[int, str]]:
+    def _watched(self, lasting: Forked, exchange: Exchange, shown: list[str]) -> list[tuple[int, str]]:
         """Wait until a command that goes on has printed what is shown; then it goes on, or is stopped."""
         self._lasting.append(lasting)
 
