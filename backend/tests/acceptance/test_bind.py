@@ -107,6 +107,24 @@ def test_binding_needs_the_owner(tmp_path: Path, gateway: Gateway, supabase_conn
         assert marketplace.one(owner, OURS) is None
 
 
+def test_where_one_guess_is_refused_none_is_bound(tmp_path: Path, supabase_conninfo: str) -> None:
+    product = Product(tmp_path, {"DATABASE_URL": supabase_conninfo}, preloaded=True)
+    with psycopg.connect(supabase_conninfo, autocommit=True) as owner:
+        owner.execute(prisma.TABLES + prisma.ROWS)
+        owner.execute("REVOKE SELECT ON public.benefits_tracking FROM service_role")
+        views = "SELECT jsonb_object_agg(relname, oid) FROM pg_class WHERE relnamespace = 'post_audit'::regnamespace"
+        before = marketplace.one(owner, views)
+        ended = product.run("bind", "--guess", "--accept")
+        assert ended.returncode == 2
+        said = " ".join(ended.stderr.split())
+        assert "The role earnings cannot be public.benefits_tracking" in said
+        assert "GRANT SELECT ON public.benefits_tracking TO service_role" in said
+        assert marketplace.one(owner, OURS) is None
+        assert marketplace.one(owner, views) == before
+        owner.execute("GRANT SELECT ON public.benefits_tracking TO service_role")
+        assert len(product.json("bind", "--guess", "--accept")["bindings"]) == 3
+
+
 def test_what_is_bound_is_no_more_open_than_before(supabase_conninfo: str) -> None:
     """A view of ours opens nothing: with or without it an outsider reads and writes what its own grants allow."""
     rights = """

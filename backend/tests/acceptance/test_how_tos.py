@@ -1,6 +1,6 @@
 """The how-tos are done as they are written: what they show of a terminal is what comes.
 
-What `tests/support` has stands for receivers and Supabase; what a test cannot do says why.
+Receivers, Supabase and the installed service are stood in for by `tests/support`; what a test cannot do says why.
 """
 
 from __future__ import annotations

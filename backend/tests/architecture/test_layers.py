@@ -30,7 +30,7 @@ DESIGNED: Final = [
     ["steps", "outbox", "db"],
     ["step", "codec"],
     ["ports", "logs", "settings"],
-    ["errors", "formats"],
+    ["errors", "formats", "secrecy"],
 ]
 
 UPWARD: Final = [

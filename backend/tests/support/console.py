@@ -6,10 +6,10 @@
     ...
     ```
 
-A line `...` stands for any number of lines, also none, and `...` within a line for any text. A command that ends in `\\`
-goes on in the next line. Without output below it nothing is promised of what it prints. A last line `^C` says that
-the reader stops it. A fence that names a file behind its language (`ini .env`) is that file. What differs from one run
-to the next is declared once, in `VARYING`.
+A line `...` stands for any number of lines, also none; `...` within a line for any text. A command that ends in `\\`
+goes on in the next line. Without output below it nothing is promised of what it prints. A last line `^C` says that the
+reader stops it. A fence that names a file behind its language (`ini .env`) is that file. What differs from one run to
+the next is declared once, in `VARYING`.
 """
 
 from __future__ import annotations

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app, out, person, print_json, progress
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json, progress
 from app.post_audit.formats import count
-from app.post_audit.ports import Database
-from app.post_audit.runner import RunReport
-from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import (
-    ParsedAudit,
-    dry_run_document,
-    parse_files,
-    store_audit,
-)
-from app.post_audit.steps.enhancements.queue import ImportedAudit
+
+if TYPE_CHECKING:
+    from app.post_audit.ports import Database
+    from app.post_audit.runner import RunReport
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
+    from app.post_audit.steps.enhancements.tasks import ImportedAudit
 
 __all__: list[str] = []
 
@@ -55,6 +49,10 @@ def import_files(
 
     The same content a second time changes nothing.
     """
+    from app.post_audit.steps.enhancements import queue
+    from app.post_audit.steps.enhancements.importing import store_audit
+    from app.post_audit.steps.enhancements.parsing import dry_run_document, parse_files
+
     with progress() as bars:
         bars.say(f"Reading {len(files)} reports" if len(files) > 1 else f"Reading {files[0].name}")
         audits = parse_files(files)
@@ -150,9 +148,7 @@ def _print_audit(audit: ParsedAudit) -> None:
     out.print(Text(f"{audit.name}: {audit.format}, {count(len(audit.findings))} findings", style="bold"))
     for column, field in audit.mapping.items():
         out.print(Text(f"  column {column} is read as {field}", style="dim"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("priority", "title", "place"):
-        table.add_column(title)
+    table = plain_table("priority", "title", "place")
     for finding in audit.different:
         place = finding.location or finding.component or ""
         table.add_row(

@@ -6,13 +6,13 @@ import contextlib
 import threading
 import time
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import owner
+from app.post_audit.secrecy import redact
 
 __all__ = ["Presence"]
 
@@ -39,9 +39,7 @@ class Presence:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._soon.set()
         self._thread.join()

@@ -17,10 +17,11 @@ from threading import Event
 from typing import Any, Final
 
 from app.post_audit.errors import StateMoved
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.outbox.console import ConsoleSender
 from app.post_audit.outbox.retries import RetryPolicy
 from app.post_audit.ports import Database, Envelope, Pace, Receipt, Sender
+from app.post_audit.secrecy import redact
 
 __all__ = ["ConsoleSender", "Delivery", "RetryPolicy", "dispatch", "next_due"]
 

@@ -24,6 +24,7 @@ from app.post_audit.runner.report import (
     RunReport,
     Silence,
     StepReport,
+    report_of,
 )
 from app.post_audit.runner.telling import GIVEN_UP, failure, log_step, milliseconds, previewed
 
@@ -338,22 +339,4 @@ class Runner:
     def _report(self, run: Any, origin: Origin) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
         titles = {step.name: step.title for step in self._steps}
         status: Any = self._database.call("post_audit_read_status")
-        return RunReport(
-            run_id=run["id"],
-            state=run["state"],
-            origin=origin,
-            as_of=datetime.fromisoformat(run["as_of"]),
-            marketplace=status["marketplace"],
-            tick=run["tick"],
-            steps=tuple(
-                StepReport(
-                    step=entry["step"],
-                    title=titles.get(entry["step"], entry["step"]),
-                    state=entry["state"],
-                    decision=entry["decision"],
-                    error=entry["error"],
-                    duration_ms=entry["duration_ms"],
-                )
-                for entry in run["steps"]
-            ),
-        )
+        return report_of(run, origin, titles, marketplace=status["marketplace"])

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.post_audit.errors import InputError, PostAuditError
 from app.post_audit.steps.bugs.facts import Tier
@@ -17,6 +17,7 @@ from app.post_audit.web.access.asked import Asked
 from app.post_audit.web.access.policy import household
 from app.post_audit.web.context import DatabaseOfRequest
 from app.post_audit.web.errors import ErrorAnswer
+from app.post_audit.web.shapes import Body
 
 __all__ = ["ReportAnswer", "ReportBody", "TooManyReports", "router"]
 
@@ -73,10 +74,8 @@ def _take_turn(request: Request, database: DatabaseOfRequest) -> None:
 _Key = Annotated[str, Field(min_length=8, max_length=LIMITS["idempotency_key"])]
 
 
-class ReportBody(BaseModel):
+class ReportBody(Body):
     """What is reported. The form fills in everything but title and description."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=LIMITS["title"])]
     description: Annotated[str, Field(max_length=LIMITS["description"])] = ""

@@ -149,6 +149,8 @@ def serve(application: Application, *, port: int) -> int:
     told = "Sign in at /login; somebody new: post-audit users add NAME --role viewer"
     if not policy.is_guarded:
         told = f"Sign in once with {place}/login?link={app.state.door.make_link(_owner())}"
+    if application.is_untouched():
+        told += "\nThe database is empty: /admin can show it with invented data, as post-audit run does."
     print(told, flush=True)  # noqa: T201 - as above
     try:
         _Server(config).run()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nicegui.element import Element
 
 from app.post_audit.formats import count
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 from app.post_audit.web.access import Role
 from app.post_audit.web.pages.elements import box, button, text
 from app.post_audit.web.pages.enhancements import deeds
@@ -75,7 +75,6 @@ def _draw_group(view: View, group: Group, as_of: datetime, shown: Mapping[str, A
 
 def _draw_task(view: View, task: dict[str, Any], as_of: datetime) -> None:
     identifier = str(task["id"])
-    is_mine = task["owner"] == view.visit.person.name
     may = view.visit.allows(Role.OPERATOR)
     label = f"{task['priority']}: {task['title']}, {due_words(task, as_of)[0]}"
     with box("div", "task", tabindex="0", data_key=f"task-{identifier}", role="group", aria_label=label):
@@ -102,38 +101,46 @@ def _draw_task(view: View, task: dict[str, Any], as_of: datetime) -> None:
         with box("div", "cell-due"):
             text(words, "time", kind, datetime=task["due_at"], title=f"due {task['due_at']} UTC")
         with box("div", "cell-owner"):
-            if task["disposition"] == "review" and may:
-                button(
-                    "Confirm",
-                    lambda: deeds.act(view, [identifier], Action.CONFIRM),
-                    kind="small-button",
-                    data_action="claim",
-                    tabindex="0",
-                    key=f"confirm-{identifier}",
-                    aria_label=f"Confirm: {task['title']}",
-                )
-            elif task["owner"] is None and may:
-                button(
-                    "Claim",
-                    lambda: deeds.act(view, [identifier], Action.START),
-                    kind="small-button",
-                    data_action="claim",
-                    key=f"claim-{identifier}",
-                    aria_label=f"Claim: {task['title']}",
-                )
-            elif is_mine and may:
-                button(
-                    "Complete",
-                    lambda: deeds.act(view, [identifier], Action.DONE),
-                    kind="small-button",
-                    data_action="complete",
-                    key=f"complete-{identifier}",
-                    aria_label=f"Complete: {task['title']}",
-                )
-            elif task["owner"] is not None:
-                _draw_owner(task)
-            else:
-                text("no owner", classes="sub")
+            _draw_owner_cell(view, task)
+
+
+def _draw_owner_cell(view: View, task: dict[str, Any]) -> None:
+    """Draw the deed that comes next, for who may do it, and else whose the task is."""
+    identifier = str(task["id"])
+    is_mine = task["owner"] == view.visit.person.name
+    may = view.visit.allows(Role.OPERATOR)
+    if task["disposition"] == "review" and may:
+        button(
+            "Confirm",
+            lambda: deeds.act(view, [identifier], Action.CONFIRM),
+            kind="small-button",
+            data_action="claim",
+            tabindex="0",
+            key=f"confirm-{identifier}",
+            aria_label=f"Confirm: {task['title']}",
+        )
+    elif task["owner"] is None and may:
+        button(
+            "Claim",
+            lambda: deeds.act(view, [identifier], Action.START),
+            kind="small-button",
+            data_action="claim",
+            key=f"claim-{identifier}",
+            aria_label=f"Claim: {task['title']}",
+        )
+    elif is_mine and may:
+        button(
+            "Complete",
+            lambda: deeds.act(view, [identifier], Action.DONE),
+            kind="small-button",
+            data_action="complete",
+            key=f"complete-{identifier}",
+            aria_label=f"Complete: {task['title']}",
+        )
+    elif task["owner"] is not None:
+        _draw_owner(task)
+    else:
+        text("no owner", classes="sub")
 
 
 def _draw_check(view: View, identifier: str, task: Mapping[str, Any]) -> None:

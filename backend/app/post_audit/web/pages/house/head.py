@@ -11,7 +11,7 @@ from app.post_audit.web.access import Role
 from app.post_audit.web.pages import deeds
 from app.post_audit.web.pages.elements import ago, box, button, icon, moment, text, word
 from app.post_audit.web.pages.view import View
-from app.post_audit.web.pages.words import TITLES, duration_words, house_headline, number_word
+from app.post_audit.web.pages.words import TITLES, UNTOUCHED, duration_words, house_headline, number_word
 
 __all__ = ["draw_head"]
 
@@ -22,6 +22,8 @@ def draw_head(view: View, data: Mapping[str, Any]) -> None:
     """Draw the headline, the times, and the button that starts a run; while one runs, how far it is."""
     run, status = data["run"], data["status"]
     headline, lede = house_headline(int(status["waiting"]), _what_is_broken(data), has_run=run is not None)
+    if data["is_untouched"]:
+        headline, lede = UNTOUCHED
     if status["marketplace"] == "demonstration":
         with box("p", "banner"):
             icon("flask")
@@ -36,6 +38,14 @@ def draw_head(view: View, data: Mapping[str, Any]) -> None:
                 _draw_times(data)
         if data["can_run"] and view.visit.allows(Role.OPERATOR):
             with box("div", "actions"):
+                if data["is_untouched"]:
+                    button(
+                        "Show me with invented data",
+                        lambda: deeds.show_demonstration(view),
+                        kind="filled",
+                        icon_name="flask",
+                        key="demonstration",
+                    )
                 running = run is not None and run["state"] == "running"
                 made = button(
                     "Running" if running else "Run now",
@@ -58,7 +68,7 @@ def _what_is_broken(data: Mapping[str, Any]) -> list[str]:
     ]
     open_ones = len(data["open_messages"])
     if open_ones:
-        found.append(f"{number_word(open_ones)} message{'s are' if open_ones > 1 else ' is'} _unconfirmed")
+        found.append(f"{number_word(open_ones)} message{'s are' if open_ones > 1 else ' is'} unconfirmed")
     needed = data["status"]["bindings_needed"]
     if needed:
         found.append(f"{number_word(len(needed))} role{'s have' if len(needed) > 1 else ' has'} no table")

@@ -37,6 +37,7 @@ def load(house: House, _query: Query) -> dict[str, Any]:
         "capacity": capacity[0] if capacity else None,
         "now": datetime.now(UTC).replace(second=0, microsecond=0).isoformat(),
         "can_run": house.start_run is not None,
+        "is_untouched": last is None and house.application is not None and house.application.is_untouched(),
     }
 
 
