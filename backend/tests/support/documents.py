@@ -7,7 +7,8 @@ from typing import Final
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.demonstration.first_run import SAMPLE_TARGET
-from app.post_audit.steps.enhancements.importing import parse_files, store_audit
+from app.post_audit.steps.enhancements.importing import store_audit
+from app.post_audit.steps.enhancements.parsing import parse_files
 from tests.support.product import BACKEND, Product
 from tests.support.terminal import free_port
 
