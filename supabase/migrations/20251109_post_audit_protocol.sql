@@ -3796,12 +3796,8 @@ $$;
 
 -- ---- 42_fake_data.sql ----
 
--- Step fake_data: reversible quarantine of suppliers, and the lists of invented rows that users register.
---
--- A supplier is taken out whole or not at all: its row and everything that hangs on it by foreign keys is kept as text,
--- with the names and types of the columns, and only then deleted, in the one subtransaction of its change. The way back
--- inserts those texts, parents first, and compares what then stands in the tables with what was kept, byte by byte.
--- Text depends on a few settings, so every function that writes or compares it pins them.
+-- Step fake_data: what is in quarantine, the lists of invented rows that users register, and the step's facts.
+-- 42_fake_data_quarantine.sql moves suppliers there and back.
 
 CREATE TABLE IF NOT EXISTS post_audit.seed_files (
   name text PRIMARY KEY,
@@ -4053,6 +4049,15 @@ BEGIN
     FROM post_audit.seed_fingerprints AS s WHERE s.seed = post_audit_apply_seed_rows.name);
 END
 $$;
+
+-- ---- 42_fake_data_quarantine.sql ----
+
+-- Step fake_data: reversible quarantine of suppliers.
+--
+-- A supplier is taken out whole or not at all: its row and everything that hangs on it by foreign keys is kept as text,
+-- with the names and types of the columns, and only then deleted, in the one subtransaction of its change. The way back
+-- inserts those texts, parents first, and compares what then stands in the tables with what was kept, byte by byte.
+-- Text depends on a few settings, so every function that writes or compares it pins them.
 
 -- ---- What hangs on a supplier ----
 
@@ -5687,6 +5692,10 @@ BEGIN
 END
 $$;
 
+-- ---- 44_live_fomo_evidence.sql ----
+
+-- Step `live_fomo`: the chain of evidence, and what the public sees of a counter while its last proof counts.
+
 CREATE FUNCTION post_audit.live_evidence_hash(entry post_audit.live_evidence) RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
   SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(
@@ -6613,206 +6622,19 @@ BEGIN
 END
 $$;
 
--- ---- 46_conversion_notes.sql ----
+-- ---- 46_task_list.sql ----
 
--- Notes of what changes in our own tables, for the roll-up of experiments.
-
--- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
-CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  -- a load of more rows than this is counted by a walk over all
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
-    ELSE
-      INSERT INTO post_audit.conversion_notes (experiment, supplier)
-      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
-    UNION
-    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- The same for claims and opt-outs, which belong to no experiment.
-CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-    ELSE
-      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (supplier)
-    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
-CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
-  RETURN NULL;
-END
-$$;
-
--- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
-DO $$
-DECLARE
-  noted record;
-  kind text;
-BEGIN
-  FOR noted IN
-    SELECT t.relation, t.note FROM (VALUES
-      ('public.invites_ab_test', 'note_invites'),
-      ('public.claim_airdrop_log', 'note_suppliers'),
-      ('post_audit.opt_out_log', 'note_suppliers')
-    ) AS t (relation, note)
-    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
-  LOOP
-    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
-      CONTINUE WHEN EXISTS (
-        SELECT 1 FROM pg_trigger AS t
-        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
-      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
-        'post_audit_notes_' || lower(kind), kind, noted.relation,
-        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
-          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
-    END LOOP;
-  END LOOP;
-END
-$$;
-
--- Written last by whoever quarantines or restores.
-CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
-  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
-
--- ---- 46_task_queue.sql ----
-
--- The queue of tasks: who takes what, what a person says of it, and what is told about all of it.
+-- The queue of tasks as it is read: its order, its pages, one task with what happened to it.
 --
--- A task has one of four states in `status`; finer ones stand in `disposition`. What somebody does is one call, one
--- transaction and one event. A kind is a status, a priority and a category: within a kind the score falls with the
--- moment of first sight, so one index lists each kind in its order, and the queue is the merge of its kinds.
+-- A task has one of four states in `status`; finer ones stand in `disposition`. A kind is a status, a priority and a
+-- category: within a kind the score falls with the moment of first sight, so one index lists each kind in its order, and
+-- the queue is the merge of its kinds.
 
 -- What a person has seen: it changes with everything that somebody may decide on, and with a direct edit too.
 CREATE FUNCTION post_audit.task_version(status text, disposition text, priority text, owner text, updated_at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN left(md5(concat_ws(chr(31), status, coalesce(disposition, ''), priority, coalesce(owner, ''), updated_at)), 12);
-
--- A table of somebody's own may be without the columns that say who works on a task. It is listed, and not worked on.
-CREATE FUNCTION post_audit.require_queue() RETURNS void
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  missing text;
-BEGIN
-  PERFORM post_audit.require_roles('tasks');
-  SELECT string_agg(a.attname, ', ' ORDER BY a.attname) INTO missing
-  FROM pg_catalog.pg_attribute AS a
-  WHERE a.attrelid = to_regclass('post_audit.tasks')
-    AND a.attname IN ('owner', 'lease_expires_at', 'accepted_until', 'duplicate_of', 'note')
-    AND NOT pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, false);
-  IF missing IS NOT NULL THEN
-    RAISE EXCEPTION 'The table of the tasks has no column for: %.', missing
-      USING ERRCODE = 'PT424', HINT = 'Add the columns to it, or name them: post-audit bind tasks TABLE --column owner=THEIRS';
-  END IF;
-END
-$$;
-
--- Append what happened to one task. Only what differs is kept.
-CREATE FUNCTION post_audit.note_task_event(
-  task_id text, kind text, actor text, note text, before jsonb, after jsonb, happened_at timestamptz
-) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  INSERT INTO post_audit.task_events (task_id, kind, actor, note, before, after, happened_at)
-  VALUES (task_id, kind, actor, note,
-    (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(before) AS b WHERE b.value IS DISTINCT FROM after -> b.key),
-    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(after) AS a WHERE a.value IS DISTINCT FROM before -> a.key),
-    happened_at);
-END
-$$;
-
--- Give back what ran out: a lease without a sign of life, and a risk that was accepted until now.
-CREATE FUNCTION post_audit.return_tasks("limit" integer) RETURNS integer
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  moment CONSTANT timestamptz := post_audit.clock();
-  -- as a value: a condition with a clock in it walks through all leases that there are
-  called_at CONSTANT timestamptz := clock_timestamp();
-  task record;
-  returned integer := 0;
-BEGIN
-  FOR task IN
-    SELECT t.id, t.id::text AS name, t.owner FROM post_audit.tasks AS t
-    WHERE t.lease_expires_at <= called_at
-    ORDER BY t.lease_expires_at LIMIT "limit" FOR UPDATE SKIP LOCKED
-  LOOP
-    -- one that was finished by other means only loses its lease
-    UPDATE post_audit.tasks AS t
-    SET status = CASE t.status WHEN 'in_progress' THEN 'pending' ELSE t.status END,
-      owner = CASE t.status WHEN 'in_progress' THEN NULL ELSE t.owner END, lease_expires_at = NULL, updated_at = moment
-    WHERE t.id = task.id;
-    PERFORM post_audit.note_task_event(task.name, 'lease_ended', 'protocol', 'No sign of life until the end of the lease.',
-      jsonb_build_object('status', 'in_progress', 'owner', task.owner), '{"status": "pending", "owner": null}', moment);
-    returned := returned + 1;
-  END LOOP;
-  FOR task IN
-    SELECT t.id, t.id::text AS name, t.accepted_until FROM post_audit.tasks AS t
-    WHERE t.accepted_until <= moment
-    ORDER BY t.accepted_until LIMIT "limit" - returned FOR UPDATE SKIP LOCKED
-  LOOP
-    UPDATE post_audit.tasks AS t
-    SET status = 'pending', disposition = 'reopened', accepted_until = NULL, completed_at = NULL, owner = NULL, updated_at = moment
-    WHERE t.id = task.id AND t.status = 'cancelled' AND t.disposition = 'accepted';
-    IF FOUND THEN
-      PERFORM post_audit.note_task_event(task.name, 'acceptance_ended', 'protocol', 'The time that the risk was accepted for is over.',
-        '{"status": "cancelled", "disposition": "accepted"}', '{"status": "pending", "disposition": "reopened"}', moment);
-    ELSE
-      UPDATE post_audit.tasks AS t SET accepted_until = NULL WHERE t.id = task.id;
-    END IF;
-    returned := returned + 1;
-  END LOOP;
-  RETURN returned;
-END
-$$;
-
--- Give back tasks whose lease ended and risks whose acceptance ended, at most `limit`; a person said until when.
-CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  BEGIN
-    PERFORM post_audit.require_queue();
-  EXCEPTION WHEN SQLSTATE 'PT424' THEN
-    RETURN '{"returned": 0}';
-  END;
-  RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
-END
-$$;
 
 -- A list of texts; null for none.
 CREATE FUNCTION post_audit.texts(list jsonb) RETURNS text[]
@@ -7081,6 +6903,101 @@ BEGIN
         WHERE n.task_id = post_audit_read_task.task_id AND (before_event IS NULL OR n.id < before_event)
         ORDER BY n.id DESC LIMIT events_limit
       ) AS e LEFT JOIN post_audit.audits AS a ON a.id = e.audit_id));
+END
+$$;
+
+-- ---- 47_task_work.sql ----
+
+-- The queue of tasks as it is worked on: who takes what, what a person says of it, and what comes back by itself. What
+-- somebody does is one call, one transaction and one event.
+
+-- A table of somebody's own may be without the columns that say who works on a task. It is listed, and not worked on.
+CREATE FUNCTION post_audit.require_queue() RETURNS void
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  missing text;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT string_agg(a.attname, ', ' ORDER BY a.attname) INTO missing
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = to_regclass('post_audit.tasks')
+    AND a.attname IN ('owner', 'lease_expires_at', 'accepted_until', 'duplicate_of', 'note')
+    AND NOT pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, false);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'The table of the tasks has no column for: %.', missing
+      USING ERRCODE = 'PT424', HINT = 'Add the columns to it, or name them: post-audit bind tasks TABLE --column owner=THEIRS';
+  END IF;
+END
+$$;
+
+-- Append what happened to one task. Only what differs is kept.
+CREATE FUNCTION post_audit.note_task_event(
+  task_id text, kind text, actor text, note text, before jsonb, after jsonb, happened_at timestamptz
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.task_events (task_id, kind, actor, note, before, after, happened_at)
+  VALUES (task_id, kind, actor, note,
+    (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(before) AS b WHERE b.value IS DISTINCT FROM after -> b.key),
+    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(after) AS a WHERE a.value IS DISTINCT FROM before -> a.key),
+    happened_at);
+END
+$$;
+
+-- Give back what ran out: a lease without a sign of life, and a risk that was accepted until now.
+CREATE FUNCTION post_audit.return_tasks("limit" integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  moment CONSTANT timestamptz := post_audit.clock();
+  -- as a value: a condition with a clock in it walks through all leases that there are
+  called_at CONSTANT timestamptz := clock_timestamp();
+  task record;
+  returned integer := 0;
+BEGIN
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.owner FROM post_audit.tasks AS t
+    WHERE t.lease_expires_at <= called_at
+    ORDER BY t.lease_expires_at LIMIT "limit" FOR UPDATE SKIP LOCKED
+  LOOP
+    -- one that was finished by other means only loses its lease
+    UPDATE post_audit.tasks AS t
+    SET status = CASE t.status WHEN 'in_progress' THEN 'pending' ELSE t.status END,
+      owner = CASE t.status WHEN 'in_progress' THEN NULL ELSE t.owner END, lease_expires_at = NULL, updated_at = moment
+    WHERE t.id = task.id;
+    PERFORM post_audit.note_task_event(task.name, 'lease_ended', 'protocol', 'No sign of life until the end of the lease.',
+      jsonb_build_object('status', 'in_progress', 'owner', task.owner), '{"status": "pending", "owner": null}', moment);
+    returned := returned + 1;
+  END LOOP;
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.accepted_until FROM post_audit.tasks AS t
+    WHERE t.accepted_until <= moment
+    ORDER BY t.accepted_until LIMIT "limit" - returned FOR UPDATE SKIP LOCKED
+  LOOP
+    UPDATE post_audit.tasks AS t
+    SET status = 'pending', disposition = 'reopened', accepted_until = NULL, completed_at = NULL, owner = NULL, updated_at = moment
+    WHERE t.id = task.id AND t.status = 'cancelled' AND t.disposition = 'accepted';
+    IF FOUND THEN
+      PERFORM post_audit.note_task_event(task.name, 'acceptance_ended', 'protocol', 'The time that the risk was accepted for is over.',
+        '{"status": "cancelled", "disposition": "accepted"}', '{"status": "pending", "disposition": "reopened"}', moment);
+    ELSE
+      UPDATE post_audit.tasks AS t SET accepted_until = NULL WHERE t.id = task.id;
+    END IF;
+    returned := returned + 1;
+  END LOOP;
+  RETURN returned;
+END
+$$;
+
+-- Give back tasks whose lease ended and risks whose acceptance ended, at most `limit`; a person said until when.
+CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  BEGIN
+    PERFORM post_audit.require_queue();
+  EXCEPTION WHEN SQLSTATE 'PT424' THEN
+    RETURN '{"returned": 0}';
+  END;
+  RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
 END
 $$;
 
@@ -7384,6 +7301,10 @@ BEGIN
 END
 $$;
 
+-- ---- 48_task_reports.sql ----
+
+-- What is told of the queue as a whole: what the audits did, and what has become of the tasks.
+
 -- What audits did, the newest first: what each opened, closed, reopened and left as it was.
 CREATE FUNCTION public.post_audit_read_audits("limit" integer DEFAULT 20, before bigint DEFAULT NULL, source text DEFAULT NULL)
 RETURNS jsonb
@@ -7495,6 +7416,103 @@ BEGIN
   );
 END
 $$;
+
+-- ---- 49_conversion_notes.sql ----
+
+-- Notes of what changes in our own tables, for the roll-up of experiments.
+
+-- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
+CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- a load of more rows than this is counted by a walk over all
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
+    ELSE
+      INSERT INTO post_audit.conversion_notes (experiment, supplier)
+      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
+    UNION
+    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- The same for claims and opt-outs, which belong to no experiment.
+CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+    ELSE
+      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (supplier)
+    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
+CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
+  RETURN NULL;
+END
+$$;
+
+-- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
+DO $$
+DECLARE
+  noted record;
+  kind text;
+BEGIN
+  FOR noted IN
+    SELECT t.relation, t.note FROM (VALUES
+      ('public.invites_ab_test', 'note_invites'),
+      ('public.claim_airdrop_log', 'note_suppliers'),
+      ('post_audit.opt_out_log', 'note_suppliers')
+    ) AS t (relation, note)
+    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
+  LOOP
+    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
+      CONTINUE WHEN EXISTS (
+        SELECT 1 FROM pg_trigger AS t
+        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
+      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
+        'post_audit_notes_' || lower(kind), kind, noted.relation,
+        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
+          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- Written last by whoever quarantines or restores.
+CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
+  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
 
 -- ---- 50_demonstration.sql ----
 
@@ -7735,6 +7753,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '17c499a93af624a0e2df8dcd975d3e7ed24be806dd6382f94e859207f60aad39' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '7c4dfdc3d4647aa1f4e15e6c6c35e2bd9ef4f51bba5860b6530179c3644feff3' WHERE v.id = 1;
 
 COMMIT;

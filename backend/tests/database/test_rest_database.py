@@ -311,6 +311,7 @@ class TestNetworks:
         assert written(owner) == 1
         assert rest.call(READS) is None
 
+    @pytest.mark.usefixtures("rest")
     def test_headers_that_drip_are_ended_by_us(self, gateway: Gateway, owner: psycopg.Connection) -> None:
         """A sign a second, before the answer has even begun; others are answered meanwhile."""
         gateway.fail(Fault(kind="drip", done=True, function=WRITES, seconds=1))

@@ -79,8 +79,7 @@ class Fault:
 
     `status` answers with that status in place of the result; `silence` never answers; `cut` breaks the answer off in
     the middle; `drop` closes the connection without a word; `trickle` gives the answer a sign at a time, and never the
-    last one; `drip` does so from the headers on, a sign every `seconds`. `after` calls of the same function come
-    through first.
+    last one; `drip` does so from the headers on, a sign every `seconds`. `after` calls of the same function come first.
     """
 
     kind: Literal["status", "silence", "cut", "drop", "trickle", "drip"]

@@ -16,13 +16,9 @@ from app.post_audit.formats import count
 from app.post_audit.ports import Database
 from app.post_audit.runner import RunReport
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import (
-    ParsedAudit,
-    dry_run_document,
-    parse_files,
-    store_audit,
-)
-from app.post_audit.steps.enhancements.queue import ImportedAudit
+from app.post_audit.steps.enhancements.importing import store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, dry_run_document, parse_files
+from app.post_audit.steps.enhancements.tasks import ImportedAudit
 
 __all__: list[str] = []
 

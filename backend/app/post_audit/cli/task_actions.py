@@ -23,7 +23,7 @@ from app.post_audit.cli.task_shared import (
 )
 from app.post_audit.compose import build
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 
 __all__: list[str] = []
 

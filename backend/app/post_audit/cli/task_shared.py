@@ -11,7 +11,7 @@ from rich.text import Text
 
 from app.post_audit.cli.shared import app, plain_table
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.queue import Filters, Priority, Status, Task
+from app.post_audit.steps.enhancements.tasks import Filters, Priority, Status, Task
 
 __all__ = [
     "ActingAs",

@@ -14,15 +14,10 @@ from pydantic import BaseModel
 
 from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import (
-    ImportReport,
-    ParsedAudit,
-    import_audit,
-    parse_stream,
-    store_audit,
-)
+from app.post_audit.steps.enhancements.importing import ImportReport, import_audit, store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_stream
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.queue import Audits
+from app.post_audit.steps.enhancements.tasks import Audits
 from app.post_audit.web.context import DatabaseOfRequest
 
 __all__ = ["PreviewedAudit", "ReceivedAudit", "router"]

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
-from app.post_audit.steps.enhancements.queue import (
+from app.post_audit.steps.enhancements.tasks import (
+    PENDING,
     Action,
     Claimed,
     Done,
@@ -122,7 +123,7 @@ def pending_tasks(
     after: Annotated[str | None, Query(max_length=1_000, description="`next` of the page before")] = None,
 ) -> Page:
     """List what is pending, the highest score first. What is in progress has somebody and is not listed."""
-    return queue.list_tasks(database, queue.PENDING, limit=limit, after=after)
+    return queue.list_tasks(database, PENDING, limit=limit, after=after)
 
 
 @router.get("/statistics")

@@ -8,14 +8,28 @@ outcome can not change.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
-__all__ = ["BLOCK_LENGTH", "Block", "Count", "Counting", "Counts", "Experiment", "Facts", "Hold", "Variant"]
+__all__ = [
+    "ALL_BASIS_POINTS",
+    "BLOCK_LENGTH",
+    "Block",
+    "Count",
+    "Counting",
+    "Counts",
+    "Experiment",
+    "Facts",
+    "Hold",
+    "Variant",
+]
 
 Count = Annotated[int, Field(ge=0)]
 BLOCK_LENGTH = timedelta(hours=1)
+
+ALL_BASIS_POINTS: Final = 10_000
+"""All invites: shares are given in basis points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

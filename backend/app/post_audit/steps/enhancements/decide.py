@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from app.post_audit.formats import count, ist
+from app.post_audit.formats import count, counted, ist
 from app.post_audit.ports import JSON
 from app.post_audit.step import Change, Channel, Decision, Message, Outcome, Reason, ReasonCode
 from app.post_audit.steps.enhancements.facts import EnhancementsFacts, Preview, ReceivedAudit
@@ -169,7 +169,12 @@ def _headline(taken: Sequence[ReceivedAudit], changes: Sequence[Change]) -> str:
         return f"{_audits(len(taken))} {'waits' if len(taken) == 1 else 'wait'} for approval."
     if len(taken) == 1 and taken[0].preview is not None:
         preview = taken[0].preview
-        return f"One audit brought {_tasks(preview.new)}, reopened {preview.reopened} and closed {preview.closed}."
+        new, reopened, closed = (
+            counted(preview.new, "new task"),
+            count(preview.reopened),
+            count(preview.closed),
+        )
+        return f"One audit brought {new}, reopened {reopened} and closed {closed}."
     if len(taken) == 1:
         return "One audit brings its findings into the queue."
     return f"{_audits(len(taken))} bring their findings into the queue."
@@ -206,7 +211,7 @@ def _without_audits(
     open_tasks, late = _total(facts)
     return (
         Outcome.NOTHING,
-        f"No new audit; {_tasks(open_tasks, 'open ')}, {count(late)} late.",
+        f"No new audit; {counted(open_tasks, 'open task')}, {count(late)} late.",
         LAST(name=last.name, at=ist(last.received_at)),
         "Begin with the late ones: /admin/pending." if late else "",
     )
@@ -281,7 +286,3 @@ def _message(audit: ReceivedAudit) -> Message:
 
 def _audits(number: int) -> str:
     return "One audit" if number == 1 else f"{count(number)} audits"
-
-
-def _tasks(number: int, kind: str = "new ") -> str:
-    return f"{count(number)} {kind}{'task' if number == 1 else 'tasks'}"

@@ -64,8 +64,7 @@ OTHER_COUNTERS: Final = ReasonCode(
 TRUE_LEADERBOARD: Final = ReasonCode(
     "live_fomo.true_leaderboard",
     "Leaderboard: the totals of {users} {users:user|users} are {shown_paise}; {rows}"
-    " {rows:earning gives|earnings give} "
-    "{recomputed_paise}, each to its user.",
+    " {rows:earning gives|earnings give} {recomputed_paise}, each to its user.",
 )
 FALSE_LEADERBOARD: Final = ReasonCode(
     "live_fomo.false_leaderboard",
@@ -85,8 +84,7 @@ SETTLING: Final = ReasonCode(
 LOST_LEDGER: Final = ReasonCode(
     "live_fomo.lost_ledger",
     "Leaderboard: {phantoms} of {users} shown users have no earnings at all; the ledger is likelier to be"
-    " lost than"
-    " they to be false.",
+    " lost than they to be false.",
 )
 IN_TOP: Final = ReasonCode(
     "live_fomo.in_top", "Leaderboard: {left} of the rows that are shown stay wrong, so it is not shown."

@@ -6,7 +6,7 @@ import pytest
 
 from app.post_audit.steps.enhancements import STEP
 from app.post_audit.steps.enhancements import queue as tasks
-from app.post_audit.steps.enhancements.queue import Filters
+from app.post_audit.steps.enhancements.tasks import Filters
 from tests.database.steps.enhancements.audited import Queue, finding
 
 pytestmark = pytest.mark.database

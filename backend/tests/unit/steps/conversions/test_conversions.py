@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pytest
 
@@ -13,8 +12,7 @@ from app.post_audit.step import Outcome
 from app.post_audit.steps.conversions import STEP, gather, gather_history, prepare
 from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
+from tests.unit.steps.conversions.examples import AS_OF
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 from app.post_audit.web.pages.elements import box, button, text, text_button
 from app.post_audit.web.pages.enhancements import deeds
 from app.post_audit.web.pages.view import View

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.post_audit.codec import to_json
 from app.post_audit.errors import InvalidArgument, PostAuditError
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 from app.post_audit.web.access import Person, Role
 from app.post_audit.web.pages.elements import box, button, text
 from app.post_audit.web.pages.view import View

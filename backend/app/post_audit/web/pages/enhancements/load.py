@@ -12,7 +12,7 @@ from app.post_audit.ports import Database
 from app.post_audit.step import parse_facts
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.queue import Filters
+from app.post_audit.steps.enhancements.tasks import Filters, Task
 from app.post_audit.web.pages.page import House, Query
 
 __all__ = ["load", "note"]
@@ -114,7 +114,7 @@ def _counts(database: Database, filters: Mapping[str, Filters]) -> dict[str, int
     return dict(found)
 
 
-def _plain(task: queue.Task) -> dict[str, Any]:
+def _plain(task: Task) -> dict[str, Any]:
     made: Any = to_json(task)
     return dict(made)
 
@@ -125,7 +125,7 @@ def _found(database: Database, words: str) -> tuple[list[dict[str, Any]], dateti
     as_of = datetime.fromisoformat(answer["as_of"])
     days = EnhancementsPolicy().scoring.days_to_fix
     tasks = []
-    for task in parse_facts(tuple[queue.Task, ...], answer["tasks"]):
+    for task in parse_facts(tuple[Task, ...], answer["tasks"]):
         plain = _plain(task)
         due = task.first_seen_at.timestamp() + days[task.priority] * 86_400
         plain["due_at"] = datetime.fromtimestamp(due, tz=task.first_seen_at.tzinfo).isoformat()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from nicegui.element import Element
 
 from app.post_audit.formats import count
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 from app.post_audit.web.access import Role
 from app.post_audit.web.pages.elements import box, button, text
 from app.post_audit.web.pages.enhancements import deeds

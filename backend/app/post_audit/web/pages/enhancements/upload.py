@@ -12,13 +12,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.post_audit.errors import PostAuditError
 from app.post_audit.formats import count
-from app.post_audit.steps.enhancements.importing import (
-    ImportReport,
-    ParsedAudit,
-    import_audit,
-    parse_stream,
-    store_audit,
-)
+from app.post_audit.steps.enhancements.importing import ImportReport, import_audit, store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_stream
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.web.access import Person, Role
 from app.post_audit.web.pages.elements import badge, box, button, icon, pairs, text, word
