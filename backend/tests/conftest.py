@@ -8,6 +8,9 @@ of our tables (`reference_only`). Both exemptions say why.
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +40,23 @@ _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow
 settings.register_profile("usual", _UNHURRIED, max_examples=25)
 settings.register_profile("thorough", _UNHURRIED, max_examples=300)
 settings.load_profile("usual")
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Let one test configure logging; what was there before comes back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        if handler not in handlers:
+            handler.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -1,44 +1,66 @@
-"""Puts the application together from the settings: its database, its steps, its receivers."""
+"""Puts the application together from the settings: its database, its steps, its receivers.
+
+What only some commands need is imported where it is built: steps, engine and demonstration are most of the second
+that importing everything takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Event
-from typing import Any, Final, Self
+from functools import cache
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from app.post_audit import logs
-from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
-from app.post_audit.db.migrate import migrate, needs_migration
-from app.post_audit.db.place import Place, find_database
-from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, ask, depth, drain, install, run_once
 from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
-from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
-from app.post_audit.steps.enhancements.inbox import Collected, collect
 
-__all__ = ["EMBEDDED_ACTOR", "PATIENCE_SECONDS", "STEPS", "Application", "build"]
+if TYPE_CHECKING:
+    from app.post_audit.db.embedded import ServerHandle
+    from app.post_audit.db.place import Place
+    from app.post_audit.demonstration import Loaded
+    from app.post_audit.engine import Wanted
+    from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
+    from app.post_audit.steps.enhancements.inbox import Collected
 
-STEPS: Final[tuple[AnyStep, ...]] = (
-    conversions.STEP,
-    infrastructure.STEP,
-    fake_data.STEP,
-    bugs.STEP,
-    live_fomo.STEP,
-    enhancements.STEP,
-)
-"""The steps in the order they run."""
+__all__ = [
+    "EMBEDDED_ACTOR",
+    "PATIENCE_SECONDS",
+    "STEP_NAMES",
+    "Application",
+    "build",
+    "steps",
+]
 
 _log = logs.get_logger(__name__)
+# The first who asks for the runner makes it, in whichever thread.
+_MAKING: Final = Lock()
+
+STEP_NAMES: Final = ("conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements")
+"""The names of the steps, in the order they run; for who only tells of them."""
 
 EMBEDDED_ACTOR: Final = "embedded default"
 PATIENCE_SECONDS: Final = 3.5
 """How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
+
+
+@cache
+def steps() -> tuple[AnyStep, ...]:
+    """The steps in the order they run."""
+    from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
+
+    return (
+        conversions.STEP,
+        infrastructure.STEP,
+        fake_data.STEP,
+        bugs.STEP,
+        live_fomo.STEP,
+        enhancements.STEP,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +69,9 @@ class Application:
 
     settings: Settings
     database: Database
-    runner: Runner
     senders: Mapping[str, Sender]
     place: Place
+    _runners: list[Runner] = field(default_factory=list, repr=False)
     _queue_server: list[ServerHandle] = field(default_factory=list, repr=False)
     """The embedded server that holds the engine's tables where the marketplace is reached over REST; one at most."""
 
@@ -57,6 +79,16 @@ class Application:
     def is_embedded(self) -> bool:
         """Whether the database is the product's own, on this machine."""
         return self.place.server is not None
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the steps; one for the whole application, which `stop` tells."""
+        from app.post_audit.runner import Runner
+
+        with _MAKING:
+            if not self._runners:
+                self._runners.append(Runner(self.database, steps(), lease=self.settings.lease))
+            return self._runners[0]
 
     @property
     def conninfo(self) -> str:
@@ -69,6 +101,9 @@ class Application:
         Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
         owns a run, stands in the marketplace in both cases.
         """
+        from app.post_audit.db.embedded import EmbeddedServer
+        from app.post_audit.engine import install
+
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
         if self.place.direct is not None:
@@ -82,16 +117,22 @@ class Application:
 
     def is_untouched(self) -> bool:
         """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        from app.post_audit.demonstration import first_run
+
         return self.is_embedded and first_run.is_untouched(self.conninfo)
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
+        from app.post_audit.demonstration import first_run
+
         if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
     def take_in(self) -> list[Collected]:
         """Store the audits that lie in the inbox, each content once; files that cannot be read stay there."""
+        from app.post_audit.steps.enhancements.inbox import collect
+
         collected = collect(self.settings.inbox, self.database)
         for item in collected:
             if item.stored is None:
@@ -117,6 +158,8 @@ class Application:
 
         `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
         """
+        from app.post_audit.engine import depth
+
         now: Any = self.database.call("post_audit_read_operations")
         return {**now, "queue": None if self.place.direct is None else depth(self.place.direct)}
 
@@ -126,6 +169,8 @@ class Application:
         Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
         the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
         """
+        from app.post_audit.engine import install, run_once
+
         if self.place.direct is None:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         # a database without the migration is told of, and not given tables
@@ -140,6 +185,8 @@ class Application:
 
     def ask(self, wanted: Wanted) -> bool:
         """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        from app.post_audit.engine import ask
+
         if self.place.direct is None:
             return False
         try:
@@ -151,6 +198,8 @@ class Application:
 
     def drain(self, stopping: Event) -> None:
         """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        from app.post_audit.engine import drain
+
         if self.place.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
             self.deliver()
 
@@ -198,6 +247,9 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     The embedded database is migrated when it needs to be, and its steps are armed when it is new; a database of
     somebody's own is migrated and armed only on request. Raises `ConfigurationError` when it cannot be used.
     """
+    from app.post_audit.db.migrate import migrate, needs_migration
+    from app.post_audit.db.place import find_database
+
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
@@ -217,7 +269,6 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     return Application(
         settings=settings,
         database=database,
-        runner=Runner(database, STEPS, lease=settings.lease),
         senders=senders,
         place=place,
     )

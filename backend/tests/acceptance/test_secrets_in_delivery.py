@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -48,23 +46,7 @@ def settings(reached: dict[str, str], tmp_path: Path) -> Iterator[tuple[dict[str
         )
 
 
-@pytest.fixture
-def _former_handlers() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        if handler not in handlers:
-            handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-
-
-@pytest.mark.usefixtures("_former_handlers")
+@pytest.mark.usefixtures("own_logging")
 def test_no_fault_of_a_receiver_brings_a_secret_to_light(
     settings: tuple[dict[str, str], Receiver, BotApi],
     connection: psycopg.Connection,

@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from app.post_audit.compose import STEPS
+from app.post_audit.compose import steps
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.errors import ConnectionLost, Contention, CredentialsRefused, PostAuditError
 from app.post_audit.outbox import ConsoleSender, dispatch
@@ -113,7 +113,7 @@ def run(gateway: Gateway, owner: psycopg.Connection) -> Iterator[Callable[[], Ru
     database = RestDatabase(
         gateway.url, gateway.service_key, answer_seconds=ANSWER_SECONDS, patience_seconds=4
     )
-    runner = Runner(database, STEPS, lease=timedelta(seconds=30))
+    runner = Runner(database, steps(), lease=timedelta(seconds=30))
 
     def once() -> RunReport:
         report = runner.run()

@@ -31,7 +31,6 @@ from app.post_audit.cli import (
 )
 from app.post_audit.cli.shared import app
 from app.post_audit.errors import InputError, PostAuditError
-from app.post_audit.secrecy import redact
 
 __all__ = ["main"]
 
@@ -107,6 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _tell(error: PostAuditError, *, as_json: bool) -> int:
+    from app.post_audit.secrecy import redact
+
     message, cure = redact(error.message), redact(error.cure)
     if as_json:
         document = {"error": {"code": type(error).__name__, "message": message, "cure": cure}}

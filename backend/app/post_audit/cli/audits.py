@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app, out, person, plain_table, print_json, progress
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json, progress
 from app.post_audit.formats import count
-from app.post_audit.ports import Database
-from app.post_audit.runner import RunReport
-from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import StoredAudit, store_audit
-from app.post_audit.steps.enhancements.parsing import ParsedAudit, dry_run_document, parse_files
-from app.post_audit.steps.enhancements.tasks import ImportedAudit
+
+if TYPE_CHECKING:
+    from app.post_audit.ports import Database
+    from app.post_audit.runner import RunReport
+    from app.post_audit.steps.enhancements.importing import StoredAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
+    from app.post_audit.steps.enhancements.tasks import ImportedAudit
 
 __all__: list[str] = []
 
@@ -50,6 +50,10 @@ def import_files(
 
     The same content a second time changes nothing.
     """
+    from app.post_audit.steps.enhancements import queue
+    from app.post_audit.steps.enhancements.importing import store_audit
+    from app.post_audit.steps.enhancements.parsing import parse_files
+
     with progress() as bars:
         bars.say(f"Reading {len(files)} reports" if len(files) > 1 else f"Reading {files[0].name}")
         audits = parse_files(files)
@@ -93,6 +97,8 @@ def import_files(
 
 def _tell_read(audits: Sequence[ParsedAudit], *, as_json: bool) -> int:
     """Tell what was read from reports of which nothing is stored."""
+    from app.post_audit.steps.enhancements.parsing import dry_run_document
+
     if as_json:
         print_json(dry_run_document(audits))
     else:

@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, app, out, person, plain_table, print_json
+from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json
 from app.post_audit.codec import encode
-from app.post_audit.compose import build
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
 from app.post_audit.ports import JSON

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.post_audit.cli.shared import AsJson, app, out, person, print_json, tell
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, print_json, tell
 from app.post_audit.formats import count
 from app.post_audit.steps.bugs.facts import Tier
 from app.post_audit.steps.bugs.intake import BugReport, report_bug

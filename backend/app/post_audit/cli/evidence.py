@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, app, ist_of, out, plain_table, print_json
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, ist_of, out, plain_table, print_json
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
 

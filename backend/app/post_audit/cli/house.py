@@ -10,14 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, StepName, app, ist_of, out, person, print_json, tell
-from app.post_audit.compose import STEPS, build
-from app.post_audit.db.migrate import migrate as apply_migration
-from app.post_audit.db.place import find_database
-from app.post_audit.engine import install
+from app.post_audit.cli.shared import AsJson, StepName, app, build, ist_of, out, person, print_json, tell
 from app.post_audit.formats import count
-from app.post_audit.runner import owner
-from app.post_audit.settings import load_settings
 
 __all__: list[str] = []
 
@@ -25,6 +19,11 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
+    from app.post_audit.db.migrate import migrate as apply_migration
+    from app.post_audit.db.place import find_database
+    from app.post_audit.engine import install
+    from app.post_audit.settings import load_settings
+
     with closing(find_database(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
@@ -56,6 +55,8 @@ def status(as_json: AsJson = False) -> int:
 
 
 def _print_status(document: dict[str, Any]) -> None:
+    from app.post_audit.compose import STEP_NAMES
+
     rows = Table.grid(padding=(0, 3))
     rows.add_column(style="dim")
     rows.add_column()
@@ -70,7 +71,7 @@ def _print_status(document: dict[str, Any]) -> None:
         rows.add_row("last run", Text(f"{last['id']}, {last['state']}, begun {ist_of(last['started_at'])}"))
     for what, told in _operations(document["operations"]):
         rows.add_row(what, Text(told))
-    for name in (step.name for step in STEPS):
+    for name in STEP_NAMES:
         mode = document["modes"][name]
         rows.add_row(
             name,
@@ -94,6 +95,8 @@ def _print_status(document: dict[str, Any]) -> None:
 
 def _operations(now: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The run that goes on, who works, what is asked for, and when the next tick is."""
+    from app.post_audit.runner import owner
+
     run = now["run"]
     if run is not None:
         done = ", ".join(f"{step['step']} {step['state']}" for step in run["steps"])

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,7 +18,10 @@ from rich.table import Table
 
 from app.post_audit.codec import to_json
 from app.post_audit.formats import count, ist
-from app.post_audit.runner import AnyStep, StepReport
+
+if TYPE_CHECKING:
+    from app.post_audit.compose import Application
+    from app.post_audit.runner import AnyStep, StepReport
 
 __all__ = [
     "AsJson",
@@ -26,6 +29,7 @@ __all__ = [
     "Identifier",
     "StepName",
     "app",
+    "build",
     "ist_of",
     "out",
     "person",
@@ -54,6 +58,16 @@ StepName = Annotated[
 
 # Wide enough for a sentence where there is no terminal to ask.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+def build(*, terminal_level: int | None = None) -> Application:
+    """Build the application from the settings (see `compose.build`).
+
+    Imported by the first call: a command that only shows its help does without three quarters of a second.
+    """
+    from app.post_audit.compose import build as build_application
+
+    return build_application(terminal_level=terminal_level)
 
 
 def print_json(document: object) -> None:

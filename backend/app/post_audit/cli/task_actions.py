@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, out, person, print_json
+from app.post_audit.cli.shared import AsJson, build, out, person, print_json
 from app.post_audit.cli.task_shared import (
     ActingAs,
     Categories,
@@ -21,7 +21,6 @@ from app.post_audit.cli.task_shared import (
     table_of,
     tasks,
 )
-from app.post_audit.compose import build
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.tasks import Action
 

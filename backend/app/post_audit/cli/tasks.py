@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, out, plain_table, print_json, progress
+from app.post_audit.cli.shared import AsJson, build, out, plain_table, print_json, progress
 from app.post_audit.cli.task_shared import (
     Categories,
     Dispositions,
@@ -25,7 +25,6 @@ from app.post_audit.cli.task_shared import (
     table_of,
     tasks,
 )
-from app.post_audit.compose import build
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count, ist
 from app.post_audit.steps.enhancements import queue

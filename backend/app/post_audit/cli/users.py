@@ -9,8 +9,7 @@ import typer
 from rich.text import Text
 
 from app.post_audit.cli.roles import AsRole, UserName, checked_role
-from app.post_audit.cli.shared import AsJson, app, out, person, plain_table, print_json, tell
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json, tell
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
 

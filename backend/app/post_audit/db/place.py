@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
 from app.post_audit.db.psycopg_database import PsycopgDatabase
-from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.ports import Database
 from app.post_audit.settings import Settings
+
+if TYPE_CHECKING:
+    from app.post_audit.db.embedded import ServerHandle
+    from app.post_audit.db.rest_database import RestDatabase
 
 __all__ = ["Place", "find_database"]
 
@@ -55,6 +58,8 @@ def find_database(settings: Settings) -> Place:
         return Place(direct=settings.database_url.get_secret_value())
     url, key = settings.supabase_url, settings.supabase_service_role_key
     if url is not None and key is not None:
+        from app.post_audit.db.rest_database import RestDatabase
+
         return Place(direct=None, rest=RestDatabase(url, key.get_secret_value()))
     if url is not None:
         raise ConfigurationError(
@@ -68,5 +73,7 @@ def find_database(settings: Settings) -> Place:
             cure="Set it to the project's address, https://PROJECT.supabase.co, or unset the key to use the "
             "embedded database.",
         )
+    from app.post_audit.db.embedded import EmbeddedServer
+
     handle = EmbeddedServer(settings.data_directory).acquire()
     return Place(direct=handle.conninfo, server=handle)

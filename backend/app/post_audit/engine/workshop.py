@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.post_audit.outbox import Delivery
 from app.post_audit.ports import Database
 from app.post_audit.runner import Runner
-from app.post_audit.steps.enhancements.inbox import Collected
+
+if TYPE_CHECKING:
+    from app.post_audit.steps.enhancements.inbox import Collected
 
 __all__ = ["Workshop"]
 

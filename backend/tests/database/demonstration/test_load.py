@@ -202,10 +202,10 @@ def test_a_demonstration_that_was_run_leaves_nothing_behind(
     before, numbers, triggers = content.tables(), content.sequences(), content.triggers()
     load(connection, market)
     marketplace.arm_all(connection)
-    report = Runner(database, compose.STEPS, lease=timedelta(seconds=60)).run(tick="first", kind="manual")
+    report = Runner(database, compose.steps(), lease=timedelta(seconds=60)).run(tick="first", kind="manual")
     assert not report.failed
     removed = remove(connection)
-    assert removed.rows["post_audit.decisions"] == len(compose.STEPS)
+    assert removed.rows["post_audit.decisions"] == len(compose.steps())
     assert removed.rows["post_audit.live_evidence"] > 0
     after = content.tables()
     # the modes are people's and stay

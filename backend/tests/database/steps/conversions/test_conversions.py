@@ -32,6 +32,8 @@ def run(database: Database) -> dict[str, Any]:
     return dict(report.steps[0].decision)
 
 
+@pytest.mark.both_transports
+@pytest.mark.both_bindings
 def test_a_clear_winner_is_switched_to_once_and_undone_exactly(
     database: Database, planted: psycopg.Connection
 ) -> None:

@@ -40,7 +40,6 @@ def test_the_known_answer_has_its_keys(client: TestClient) -> None:
     assert set(first["data_points"][0]) == {"time", "conversion_rate", "sent", "converted"}
 
 
-@pytest.mark.direct_only("the lock of whoever counts is held through a connection of the test")
 def test_nobody_waits_for_a_count(client: TestClient, planted: psycopg.Connection, conninfo: str) -> None:
     # as after a load of 50,000 rows: all suppliers are to be counted again, in parts
     planted.execute("INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL)")

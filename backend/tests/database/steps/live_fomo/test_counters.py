@@ -96,6 +96,8 @@ def test_nothing_is_shown_before_the_first_check_and_the_truth_after_it(bare_mar
     assert (claims["counter"], claims["state"], claims["value"]) == ("airdrop_claims", "verified", 8)
 
 
+@pytest.mark.both_transports
+@pytest.mark.both_bindings
 def test_what_is_true_is_verified_and_nothing_changes(market: Market) -> None:
     decision = market.run()
     assert said(decision) == quiet(market)
@@ -103,6 +105,7 @@ def test_what_is_true_is_verified_and_nothing_changes(market: Market) -> None:
     assert market.verdicts() == verdicts(market)
 
 
+@pytest.mark.both_bindings
 @pytest.mark.parametrize(
     ("planted", "found"),
     [
