@@ -30,6 +30,7 @@ from tests.architecture.clone import ROOT
 REFERENCE: Final = ROOT / "docs/reference"
 MIGRATION: Final = ROOT / "supabase/migrations/20251109_post_audit_protocol.sql"
 NOWHERE: Final = "postgresql://nobody@127.0.0.1:9/nothing"
+_ENDINGS: Final = frozenset({"py", "sql", "md", "lock", "toml"})
 SAMPLES: Final = "samples"
 """Audit reports as their tools wrote them; what they link to is not ours."""
 
@@ -82,6 +83,29 @@ def named_commands(text: str) -> list[tuple[str, str]]:
         for part in code
         for found in re.findall(r"(?:^|[\s`/])(post-audit|make) ([a-z][a-z0-9-]*)\b(?![./])", part)
     ]
+
+
+def unknown_to_the_code(text: str) -> list[str]:
+    """The modules, and the names `owner.name`, that a document gives in code marks and the protocol does not have."""
+    code = {f"/{path.relative_to(ROOT).as_posix()}": path.read_text("utf-8") for path in _code()}
+    modules = re.findall(r"`((?:\w+/)*\w+\.(?:py|sql))`", text)
+    names = re.findall(r"`(\w+)\.(\w+)(?:\([^`]*)?`", text)
+    missing = [
+        module
+        for module in modules
+        if not (ROOT / module).is_file() and not any(path.endswith(f"/{module}") for path in code)
+    ]
+    return missing + [
+        f"{owner}.{name}"
+        for owner, name in names
+        if name not in _ENDINGS
+        and not any(name in body and owner in path + body for path, body in code.items())
+    ]
+
+
+def _code() -> Iterator[Path]:
+    for folder, pattern in (("backend/app", "*.py"), ("supabase", "*.sql")):
+        yield from (ROOT / folder).rglob(pattern)
 
 
 def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own class
@@ -302,6 +326,16 @@ def test_the_architecture_tells_the_layers_as_the_linter_holds_them() -> None:
     table = text.partition("| Layer |")[2].partition("\n\n")[0]
     told = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
     assert told == held, "the table of layers in docs/architecture.md"
+
+
+def test_every_module_and_name_of_the_architecture_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert unknown_to_the_code(text) == []
+
+
+def test_a_name_that_is_gone_is_found() -> None:
+    text = "`runner/loop.py` and `Runner.run`, `runner/gone.py` and `runner._Gone`"
+    assert unknown_to_the_code(text) == ["runner/gone.py", "runner._Gone"]
 
 
 def test_decisions_are_numbered_listed_and_short() -> None:

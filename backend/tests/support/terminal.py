@@ -58,6 +58,7 @@ class Reader:
         self._variables = {**self.product.environment(), **self.exported, "PATH": path}
         self._folder = self.product.folder
         self.printed = ""
+        self.outputs: dict[str, str] = {}
         self._lasting: list[Forked] = []
         self._left_out: set[str] = set()
         return self
@@ -105,6 +106,7 @@ class Reader:
             return self._watched(lasting, exchange, shown)
         code, printed = self._run(command, lasting)
         self.printed += printed
+        self.outputs[exchange.command] = printed
         # the doctor ends with 1 where it finds something, which depends on the machine; what it says is compared
         is_doctor = lasting is not None and lasting.arguments[0] == "doctor"
         is_refusal = any(line.startswith("Error ") for line in shown)
