@@ -1858,12 +1858,15 @@ END
 $$;
 
 -- How the machinery stands: the run that goes on with its lease and steps, the last five runs, workers and schedules
--- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), and the next tick.
+-- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), who is sending (`senders`), and the
+-- next tick.
 CREATE FUNCTION public.post_audit_read_operations() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
   SELECT jsonb_build_object(
     'now', n.moment,
+    'senders', (SELECT coalesce(jsonb_agg(DISTINCT o.claimed_by), '[]') FROM post_audit.outbox AS o
+      WHERE o.state IN ('pending', 'sent') AND o.claimed_until > clock_timestamp()),
     'run', (SELECT jsonb_build_object('id', r.id, 'tick', r.tick, 'kind', r.kind, 'owner', r.owner, 'token', r.token,
         'started_at', r.started_at, 'lease_expires_at', r.lease_expires_at,
         'lease_remaining_seconds', round(extract(epoch FROM r.lease_expires_at - n.moment), 1),
@@ -2039,6 +2042,24 @@ BEGIN
         ORDER BY f.sequence DESC LIMIT 1) END
     ) ORDER BY c.sequence), '[]')
     FROM post_audit.outbox AS c JOIN post_audit.decisions AS d ON d.id = c.decision_id WHERE c.id = ANY (claimed));
+END
+$$;
+
+-- Let go of what a sender that is known to be dead had in its hands: its messages are due and its receiver may be tried as if its
+-- try had ended now. How many messages that was.
+CREATE FUNCTION public.post_audit_apply_release_messages(owner text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  released integer;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  -- who claims next takes the end of the turn for the end of the try, and keeps the receiver's distance from it
+  UPDATE post_audit.receivers AS r SET free_at = clock_timestamp()
+  WHERE r.busy_by = post_audit_apply_release_messages.owner AND r.free_at > clock_timestamp();
+  UPDATE post_audit.outbox AS o SET claimed_until = clock_timestamp()
+  WHERE o.claimed_by = post_audit_apply_release_messages.owner AND o.claimed_until > clock_timestamp();
+  GET DIAGNOSTICS released = ROW_COUNT;
+  RETURN jsonb_build_object('owner', owner, 'released', released);
 END
 $$;
 
@@ -7753,6 +7774,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '7c4dfdc3d4647aa1f4e15e6c6c35e2bd9ef4f51bba5860b6530179c3644feff3' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '2cb8a411e062ab1514ef5d2fae415c6fdfe1abc0c69b33cd7edd98b8b3bbd5e4' WHERE v.id = 1;
 
 COMMIT;

@@ -152,6 +152,24 @@ BEGIN
 END
 $$;
 
+-- Let go of what a sender that is known to be dead had in its hands: its messages are due and its receiver may be tried as if its
+-- try had ended now. How many messages that was.
+CREATE FUNCTION public.post_audit_apply_release_messages(owner text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  released integer;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  -- who claims next takes the end of the turn for the end of the try, and keeps the receiver's distance from it
+  UPDATE post_audit.receivers AS r SET free_at = clock_timestamp()
+  WHERE r.busy_by = post_audit_apply_release_messages.owner AND r.free_at > clock_timestamp();
+  UPDATE post_audit.outbox AS o SET claimed_until = clock_timestamp()
+  WHERE o.claimed_by = post_audit_apply_release_messages.owner AND o.claimed_until > clock_timestamp();
+  GET DIAGNOSTICS released = ROW_COUNT;
+  RETURN jsonb_build_object('owner', owner, 'released', released);
+END
+$$;
+
 -- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
 -- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
 -- or says (`anew`) that it no longer has the one that said the same.

@@ -205,7 +205,15 @@ class Application:
 
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
-        return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
+        from app.post_audit.runner import owner
+
+        return dispatch(
+            self.database,
+            self.senders,
+            patience_seconds=patience_seconds,
+            stop=stop,
+            owner=owner.mine(),
+        )
 
     def tidy(self) -> int:
         """Delete a part of the messages that ended long ago, where that is due today; how many."""

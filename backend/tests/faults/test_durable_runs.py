@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,9 +20,12 @@ import pytest
 from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.engine import Queue, Wanted, install
+from app.post_audit.ports import Database
 from tests.support import marketplace
 from tests.support.fleet import STEPS, Fleet, harm, is_blocked_in_apply, kill_owner, settle, told
+from tests.support.outbox import Outbox
 from tests.support.product import Product, until
+from tests.support.receiver import SECRET, Receiver
 from tests.support.web import signed_token
 
 pytestmark = pytest.mark.faults
@@ -317,3 +321,34 @@ def test_an_audit_that_a_killed_server_took_is_imported_by_its_successor(
     runs = "SELECT count(*) FROM post_audit.runs WHERE kind = 'audit' AND state = 'completed'"
     assert marketplace.one(connection, runs) == 2
     assert harm(connection) == dict.fromkeys(harm(connection), 0)
+
+
+def test_a_message_in_the_hands_of_a_killed_worker_is_sent_by_the_next_one_at_once(
+    tmp_path: Path, conninfo: str, connection: psycopg.Connection, database: Database
+) -> None:
+    """A claim lasts a minute; on the same machine the dead are known."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        inside.set()
+        go_on.wait(60)
+
+    with Receiver() as n8n:
+        settings = {
+            "DATABASE_URL": conninfo,
+            "N8N_WEBHOOK_SCALE": n8n.url,
+            "POST_AUDIT_N8N_SIGNING_SECRET": SECRET,
+        }
+        outbox = Outbox(database, connection)
+        outbox.set(5)
+        n8n.pause = hold
+        with Fleet(tmp_path, settings, conninfo) as fleet:
+            fleet.start("first", "worker")
+            assert inside.wait(60)
+            fleet.kill("first")
+            n8n.pause = lambda: None
+            go_on.set()
+            started = time.monotonic()
+            fleet.start("second", "worker")
+            until(lambda: outbox.states() == ["applied"], "the message has arrived")
+            assert time.monotonic() - started < 30

@@ -95,6 +95,10 @@ class Presence:
         for worker in now["workers"]:
             if owner.is_dead(worker["name"]):
                 self._workshop.database.call("post_audit_apply_worker_gone", name=worker["name"])
+        for sender in now["senders"]:
+            if owner.is_dead(sender):
+                self._workshop.database.call("post_audit_apply_release_messages", owner=sender)
+                _log.info("outbox.sender_gone", owner=owner.readable(sender))
 
     def _tidy(self) -> None:
         try:

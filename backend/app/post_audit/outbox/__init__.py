@@ -70,15 +70,17 @@ def dispatch(
     *,
     patience_seconds: float = 0.0,
     stop: Event | None = None,
+    owner: str | None = None,
 ) -> Delivery:
     """Try every message that is due, and go on while the next one is due within `patience_seconds`.
 
     Safe to call from any number of processes: a message is claimed by one of them at a time. One that dies between
     sending and settling leaves a claim that expires, and the message is sent again with the same id. `stop` ends it
     after the message in hand; it is also what is waited on for messages that are not due yet. No more than a minute
-    is waited in all, however often a receiver asks for a moment.
+    is waited in all, however often a receiver asks for a moment. `owner` is the name to claim under, which tells who
+    is dead; one of its own when not given.
     """
-    dispatcher = _Dispatcher(database, stop or Event())
+    dispatcher = _Dispatcher(database, stop or Event(), owner or secrets.token_hex(8))
     waited = 0.0
     while True:
         before = dispatcher.states.total()
@@ -100,11 +102,11 @@ def dispatch(
 class _Dispatcher:
     """One call of `dispatch`: claims under a name of its own, and counts what came of its tries."""
 
-    def __init__(self, database: Database, stop: Event) -> None:
+    def __init__(self, database: Database, stop: Event, owner: str) -> None:
         self.stop = stop
         self.states: Counter[str] = Counter()
         self._database = database
-        self._owner = secrets.token_hex(8)
+        self._owner = owner
 
     def drain(self, channel: str, sender: Sender) -> None:
         """Send what is due for one channel."""
