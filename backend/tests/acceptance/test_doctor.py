@@ -496,7 +496,7 @@ MESSAGES: Final[dict[str, Broken]] = {
 def test_what_does_not_arrive_is_named(
     product: Product, connection: psycopg.Connection, broken: Broken
 ) -> None:
-    test_each_broken_database_is_named_with_its_cure(product, connection, broken)
+    _is_named(product, connection, broken)
 
 
 @dataclass(frozen=True)
