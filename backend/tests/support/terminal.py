@@ -234,7 +234,8 @@ def _said(forked: Forked) -> str:
 
 
 def _stop(forked: Forked) -> subprocess.CompletedProcess[str]:
-    """End it as Ctrl-C does."""
+    """End it as Ctrl-C does, and not before it listens: a fork that has not begun ignores it."""
+    until(lambda: forked.has_ended or forked.errors.exists(), "it has begun")
     if forked.process.pid is not None and not forked.has_ended:
         os.kill(forked.process.pid, signal.SIGINT)
     return forked.ended(_HANG_SECONDS)
