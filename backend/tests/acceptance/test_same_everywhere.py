@@ -157,6 +157,6 @@ def test_the_same_marketplace_is_decided_the_same(
     # a run that has something to say, or the comparison says nothing
     assert len(first["rows of changes"]) > 100
     assert len(first["rows of outbox"]) >= 5
-    assert sum(status == 200 for status, _ in first["api"].values()) > 20
+    assert sum(status == 200 for status, _ in first["api"].values()) >= 20
     for place, answer in answers.items():
         assert answer == first, place

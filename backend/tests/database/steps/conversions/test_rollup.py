@@ -251,7 +251,8 @@ def test_a_load_of_many_rows_is_walked(database: Database, connection: psycopg.C
     assert notes == (1,)
     begun = gather(database, STEP.policy, AS_OF).experiments[0].counting
     assert begun is not None
-    assert 0 < begun.counted < 50_001 <= 2 * begun.invites
+    # "of about": a table that nobody has analyzed yet is guessed by its pages, and text ids make rows narrower or wider
+    assert 0 < begun.counted < 50_001 <= 3 * begun.invites
     assert STEP.run(database, AS_OF).outcome is not Outcome.UNKNOWN
     facts = gather(database, STEP.policy, AS_OF)
     assert facts.experiments[0].counting is None
