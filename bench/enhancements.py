@@ -32,8 +32,10 @@ from app.post_audit.db.migrate import migrate
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import ImportReport, ParsedAudit, import_audit, parse_files
+from app.post_audit.steps.enhancements.importing import ImportReport, import_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_files
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
+from app.post_audit.steps.enhancements.tasks import PENDING, Filters
 
 RULES: Final = 300
 _ROOMY: Final = EnhancementsPolicy(
@@ -202,14 +204,14 @@ def pages(conninfo: str, folder: Path, tasks: int, repeats: int) -> list[Line]:
         database = PsycopgDatabase(made)
         _import(database, write_sarif(folder / "queue.sarif", tasks))
         asked: dict[str, Callable[[], object]] = {
-            "pending": lambda: queue.list_tasks(database, queue.PENDING),
-            "of one source": lambda: queue.list_tasks(database, queue.Filters(source="CodeQL")),
-            "late (none)": lambda: queue.list_tasks(database, replace(queue.PENDING, late=True)),
-            "under review (none)": lambda: queue.list_tasks(database, queue.Filters(disposition=("review",))),
+            "pending": lambda: queue.list_tasks(database, PENDING),
+            "of one source": lambda: queue.list_tasks(database, Filters(source="CodeQL")),
+            "late (none)": lambda: queue.list_tasks(database, replace(PENDING, late=True)),
+            "under review (none)": lambda: queue.list_tasks(database, Filters(disposition=("review",))),
             "statistics": lambda: queue.statistics(database),
             "last audits": lambda: queue.recent_audits(database),
         }
-        first = queue.list_tasks(database, queue.PENDING, limit=1).tasks[0]
+        first = queue.list_tasks(database, PENDING, limit=1).tasks[0]
         asked["one task"] = lambda: queue.show(database, str(first.id))
         lines = []
         for name, ask in asked.items():

@@ -99,7 +99,7 @@ def write_csv(path: Path, findings: int) -> None:
 
 def _measure(path: str, kind: str) -> None:
     """Read one report in this process, and print what it took."""
-    from app.post_audit.steps.enhancements.importing import parse_files  # noqa: PLC0415 - counted from here
+    from app.post_audit.steps.enhancements.parsing import parse_files  # noqa: PLC0415 - counted from here
     from app.post_audit.steps.enhancements.policy import EnhancementsPolicy  # noqa: PLC0415 - as above
     from app.post_audit.steps.enhancements.readers import reader_for  # noqa: PLC0415 - as above
     from app.post_audit.steps.enhancements.readers.reader import Head, Notes  # noqa: PLC0415 - as above

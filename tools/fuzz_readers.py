@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "backend"))
 
 from app.post_audit.errors import InputError  # noqa: E402 - after the path
-from app.post_audit.steps.enhancements.importing import parse_stream  # noqa: E402 - after the path
+from app.post_audit.steps.enhancements.parsing import parse_stream  # noqa: E402 - after the path
 from tests.support.mutations import broken, seeds  # noqa: E402 - after the path
 
 SLOWEST = 10.0

@@ -29,8 +29,9 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from app.post_audit.compose import Application, build
 from app.post_audit.settings import project_folder
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import parse_stream, store_audit
-from app.post_audit.steps.enhancements.queue import Action, Filters
+from app.post_audit.steps.enhancements.importing import store_audit
+from app.post_audit.steps.enhancements.parsing import parse_stream
+from app.post_audit.steps.enhancements.tasks import Action, Filters
 
 WIDTH: Final = 1440
 PHONE: Final = 390

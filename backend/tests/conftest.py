@@ -8,6 +8,9 @@ of our tables (`reference_only`). Both exemptions say why.
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migrate
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.db.rest_database import RestDatabase
-from tests.support import prisma, supabase
+from tests.support import marketplace, prisma, supabase
 from tests.support.databases import Databases, hurry, in_memory
 from tests.support.gateway import Gateway
 
@@ -37,6 +40,23 @@ _UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow
 settings.register_profile("usual", _UNHURRIED, max_examples=25)
 settings.register_profile("thorough", _UNHURRIED, max_examples=300)
 settings.load_profile("usual")
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Let one test configure logging; what was there before comes back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        if handler not in handlers:
+            handler.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
@@ -203,4 +223,35 @@ def database(reached: dict[str, str]) -> Iterator[Database]:
 def connection(conninfo: str) -> Iterator[psycopg.Connection]:
     """A plain connection to the test's database, for arranging and looking."""
     with psycopg.connect(conninfo, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def demonstration(request: pytest.FixtureRequest, transport: str, binding: str) -> Iterator[str]:
+    """The conninfo of a database of one's own with the demonstration in it and every step armed."""
+    prefix = "supabase_" if transport == "rest" else ""
+    names = (f"{prefix}{name}" for name in ("server", "template", "databases"))
+    server, template, databases = (request.getfixturevalue(name) for name in names)
+    template = marketplace.demonstration_template(server, template)
+    if binding == "prisma":
+        template = prisma.reshaped_template(server, template, f"{template}_prisma")
+    # only a superuser may end the sessions of the gateway, so the copy is dropped by one
+    with databases.scratch(template, owner="postgres") as made:
+        yield make_conninfo(made, user="postgres")
+
+
+@pytest.fixture
+def demonstration_reached(transport: str, demonstration: str) -> Iterator[dict[str, str]]:
+    """The settings that lead the product there."""
+    if transport == "rest":
+        with Gateway(demonstration) as gateway:
+            yield gateway.settings()
+    else:
+        yield {"DATABASE_URL": demonstration}
+
+
+@pytest.fixture
+def looking(demonstration: str) -> Iterator[psycopg.Connection]:
+    """A plain connection to that database."""
+    with psycopg.connect(demonstration, autocommit=True) as opened:
         yield opened

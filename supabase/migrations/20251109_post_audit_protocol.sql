@@ -507,6 +507,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
 );
 -- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
 ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
+-- how many messages of it were removed after their time, by channel and how they ended ("telegram:delivered")
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS messages_removed jsonb NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);
@@ -961,6 +963,29 @@ BEGIN
 END
 $$;
 
+-- Point several roles at relations, or none of them where one is refused: an array of {"role", "relation", "columns"}, as
+-- the guesses are. Suppliers come first, since what names them takes over the type of their ids.
+CREATE FUNCTION public.post_audit_apply_bindings(bindings jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  wanted record;
+  bound jsonb := '[]';
+BEGIN
+  IF jsonb_typeof(bindings) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'Bindings are an array; this is: %.', coalesce(jsonb_typeof(bindings), 'null')
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: [{"role": "suppliers", "relation": "public.companies", "columns": {}}].';
+  END IF;
+  FOR wanted IN
+    SELECT b.value ->> 'role' AS role, b.value ->> 'relation' AS relation, coalesce(b.value -> 'columns', '{}') AS columns
+    FROM jsonb_array_elements(bindings) WITH ORDINALITY AS b (value, place)
+    ORDER BY b.value ->> 'role' IS DISTINCT FROM 'suppliers', b.place
+  LOOP
+    bound := bound || public.post_audit_apply_binding(wanted.role, wanted.relation, wanted.columns, actor);
+  END LOOP;
+  RETURN bound;
+END
+$$;
+
 -- Columns of a role, `limit` rows from the key `after` on: an array per column, so that a large read stays cheap to
 -- parse. The watermark is the snapshot's horizon: rows committed later have a transaction id of at least that.
 CREATE FUNCTION public.post_audit_read_columns(role text, columns jsonb, after text DEFAULT NULL, "limit" integer DEFAULT 5000)
@@ -1192,7 +1217,8 @@ BEGIN ATOMIC
     'messages', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'id', o.id, 'channel', o.channel, 'subject', o.subject, 'version', o.version, 'state', o.state,
         'payload', o.payload, 'detail', o.detail) ORDER BY o.sequence), '[]')
-      FROM post_audit.outbox AS o WHERE o.decision_id = d.id)
+      FROM post_audit.outbox AS o WHERE o.decision_id = d.id),
+    'messages_removed', d.messages_removed
   )
   FROM post_audit.decisions AS d WHERE d.id = decision_as_json.decision_id;
 END;
@@ -1832,12 +1858,15 @@ END
 $$;
 
 -- How the machinery stands: the run that goes on with its lease and steps, the last five runs, workers and schedules
--- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), and the next tick.
+-- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), who is sending (`senders`), and the
+-- next tick.
 CREATE FUNCTION public.post_audit_read_operations() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
   SELECT jsonb_build_object(
     'now', n.moment,
+    'senders', (SELECT coalesce(jsonb_agg(DISTINCT o.claimed_by), '[]') FROM post_audit.outbox AS o
+      WHERE o.state IN ('pending', 'sent') AND o.claimed_until > clock_timestamp()),
     'run', (SELECT jsonb_build_object('id', r.id, 'tick', r.tick, 'kind', r.kind, 'owner', r.owner, 'token', r.token,
         'started_at', r.started_at, 'lease_expires_at', r.lease_expires_at,
         'lease_remaining_seconds', round(extract(epoch FROM r.lease_expires_at - n.moment), 1),
@@ -2016,6 +2045,24 @@ BEGIN
 END
 $$;
 
+-- Let go of what a sender that is known to be dead had in its hands: its messages are due and its receiver may be tried as if its
+-- try had ended now. How many messages that was.
+CREATE FUNCTION public.post_audit_apply_release_messages(owner text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  released integer;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  -- who claims next takes the end of the turn for the end of the try, and keeps the receiver's distance from it
+  UPDATE post_audit.receivers AS r SET free_at = clock_timestamp()
+  WHERE r.busy_by = post_audit_apply_release_messages.owner AND r.free_at > clock_timestamp();
+  UPDATE post_audit.outbox AS o SET claimed_until = clock_timestamp()
+  WHERE o.claimed_by = post_audit_apply_release_messages.owner AND o.claimed_until > clock_timestamp();
+  GET DIAGNOSTICS released = ROW_COUNT;
+  RETURN jsonb_build_object('owner', owner, 'released', released);
+END
+$$;
+
 -- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
 -- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
 -- or says (`anew`) that it no longer has the one that said the same.
@@ -2175,7 +2222,8 @@ END
 $$;
 
 -- Delete messages that ended longer ago than `older_than_days`, at most `limit` a call. The newest of each subject stays, since
--- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told.
+-- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told. Its
+-- decision keeps to whom it went and how it ended.
 CREATE FUNCTION public.post_audit_apply_prune_messages(older_than_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -2186,15 +2234,54 @@ BEGIN
     RAISE EXCEPTION 'Messages are kept for at least 8 days, and % were asked for.', older_than_days
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Steps look back on what people were told within a week.';
   END IF;
-  DELETE FROM post_audit.outbox AS o WHERE o.id IN (
-    SELECT p.id FROM post_audit.outbox AS p
-    WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
-      AND p.subject NOT LIKE 'bug\_alert:%'
-      AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
-        WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
-    ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit");
-  GET DIAGNOSTICS pruned = ROW_COUNT;
+  WITH gone AS (
+    DELETE FROM post_audit.outbox AS o WHERE o.id IN (
+      SELECT p.id FROM post_audit.outbox AS p
+      WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
+        AND p.subject NOT LIKE 'bug\_alert:%'
+        AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
+          WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
+      ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit")
+    RETURNING o.decision_id, o.channel || ':' || o.state AS ended
+  ),
+  remembered AS (
+    UPDATE post_audit.decisions AS d SET messages_removed = d.messages_removed || k.ended
+    FROM (
+      SELECT y.decision_id, jsonb_object_agg(y.ended, y.number + coalesce((e.messages_removed ->> y.ended)::bigint, 0)) AS ended
+      FROM (SELECT g.decision_id, g.ended, count(*) AS number FROM gone AS g GROUP BY g.decision_id, g.ended) AS y
+      JOIN post_audit.decisions AS e ON e.id = y.decision_id GROUP BY y.decision_id
+    ) AS k WHERE d.id = k.decision_id
+  )
+  SELECT count(*) INTO pruned FROM gone;
   RETURN jsonb_build_object('pruned', pruned);
+END
+$$;
+
+-- What is done once a day, over all workers.
+CREATE TABLE IF NOT EXISTS post_audit.upkeep (
+  what text PRIMARY KEY,
+  done_at timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO post_audit.upkeep (what) VALUES ('old messages') ON CONFLICT DO NOTHING;
+
+-- Delete what post_audit_apply_prune_messages deletes, once a day, whoever asks and however often: `is_due` is false when it was
+-- done within the day, or is being done by somebody else. One call deletes `limit` messages at most; the next ones go on until
+-- nothing is left, and then the day begins.
+CREATE FUNCTION public.post_audit_maintain_old_messages(keep_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  PERFORM 1 FROM post_audit.upkeep AS u
+  WHERE u.what = 'old messages' AND u.done_at <= clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('is_due', false, 'pruned', 0);
+  END IF;
+  pruned := public.post_audit_apply_prune_messages(keep_days, "limit") -> 'pruned';
+  IF pruned < "limit" THEN
+    UPDATE post_audit.upkeep AS u SET done_at = clock_timestamp() WHERE u.what = 'old messages';
+  END IF;
+  RETURN jsonb_build_object('is_due', true, 'pruned', pruned);
 END
 $$;
 
@@ -2722,6 +2809,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   sources text NOT NULL,
   phase text NOT NULL CHECK (phase IN ('adding', 'removing', 'complete')),
   cursor text,
+  -- suppliers that the present walk has counted, and about how many invites there were when it began
+  walked bigint NOT NULL DEFAULT 0,
+  invites bigint NOT NULL DEFAULT 0,
   -- whether units of a former count may be left, that are in the invites no more
   has_former boolean NOT NULL DEFAULT false,
   -- where nobody notes changes: until when moments were read, and how far the round of checks is
@@ -2735,6 +2825,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   memory jsonb,
   sums jsonb
 );
+
+ALTER TABLE post_audit.conversion_rollups ADD COLUMN IF NOT EXISTS walked bigint NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS invites bigint NOT NULL DEFAULT 0;
 
 -- Suppliers whose rows have changed and are to be counted again. Without a supplier: all of them; without an
 -- experiment: in every one. Written in the changing transaction, so it is seen exactly when the change is.
@@ -2775,6 +2868,44 @@ RETURN (
 CREATE FUNCTION post_audit.is_reference(role text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN (SELECT b.is_reference FROM post_audit.bindings AS b WHERE b.role = is_reference.role);
+
+-- How many rows a role's table has, as the planner believes it: counting ten million would take a second.
+CREATE FUNCTION post_audit.about_how_many(role text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  plan jsonb;
+BEGIN
+  EXECUTE pg_catalog.format('EXPLAIN (FORMAT JSON) SELECT FROM post_audit.%I', role) INTO plan;
+  RETURN (plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
+END
+$$;
+
+-- How far the first count of an experiment is, or a count anew: suppliers `counted`, of about so many `invites`. Null where
+-- everything is counted but the changes of the last moments, which one call of post_audit_maintain_conversions takes in.
+CREATE FUNCTION post_audit.conversion_counting(experiment text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  rollup post_audit.conversion_rollups;
+  waiting bigint;
+BEGIN
+  SELECT r.* INTO rollup FROM post_audit.conversion_rollups AS r WHERE r.experiment = conversion_counting.experiment;
+  IF rollup.phase IS DISTINCT FROM 'complete' THEN
+    RETURN pg_catalog.jsonb_build_object(
+      'counted', coalesce(rollup.walked, 0), 'invites', coalesce(rollup.invites, 0));
+  END IF;
+  waiting := (SELECT pg_catalog.count(*) FROM (
+    SELECT FROM post_audit.conversion_notes AS n
+    WHERE n.experiment IS NULL OR n.experiment = conversion_counting.experiment LIMIT 1000000) AS y);
+  IF waiting <= 2000 THEN
+    RETURN NULL;
+  END IF;
+  RETURN pg_catalog.jsonb_build_object(
+    'counted', greatest(0, (
+      SELECT coalesce(pg_catalog.sum(b.units), 0)::bigint FROM post_audit.conversion_blocks AS b
+      WHERE b.experiment = conversion_counting.experiment) - waiting),
+    'invites', rollup.invites);
+END
+$$;
 
 -- The query that counts suppliers from the marketplace's tables as they are: rows like those of conversion_units. $1 is the
 -- experiment, $2 an array of suppliers; with `everybody` there is no $2. Where the indexes are known, it looks each supplier
@@ -2967,7 +3098,8 @@ $$;
 
 -- Bring the roll-up up to date, for `milliseconds` at most; repeat while the answer's `complete` is false. Everything that was
 -- committed before the call is in it once it is complete, where changes are noted (`noted`); else what lies in the moments
--- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed.
+-- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed. While somebody else
+-- counts, it waits for half a second and then leaves it to them.
 CREATE FUNCTION public.post_audit_maintain_conversions(
   default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 800, batch integer DEFAULT 2000
 ) RETURNS jsonb
@@ -2982,9 +3114,16 @@ DECLARE
   counted bigint := 0;
   last_note bigint;
   begun jsonb;
+  patience CONSTANT text := pg_catalog.current_setting('lock_timeout');
 BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
-  PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+  BEGIN
+    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+    PERFORM pg_catalog.set_config('lock_timeout', patience, true);
+  EXCEPTION WHEN lock_not_available THEN
+    RETURN pg_catalog.jsonb_build_object('complete', false, 'noted', true, 'counted', 0);
+  END;
   present_sources := post_audit.conversion_sources();
   IF NOT post_audit.is_reference('invites') THEN
     -- a walk over a table without our index sorts it for each batch
@@ -2995,8 +3134,10 @@ BEGIN
   INSERT INTO post_audit.conversion_rollups AS r (experiment, sources, phase)
   SELECT e.id::text, present_sources, 'adding' FROM post_audit.experiments AS e WHERE e.status = 'running'
   ON CONFLICT (experiment) DO UPDATE
-    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, has_former = true
+    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, walked = 0, has_former = true
     WHERE r.sources <> EXCLUDED.sources;
+  UPDATE post_audit.conversion_rollups AS r SET invites = post_audit.about_how_many('invites')
+  WHERE r.phase = 'adding' AND r.cursor IS NULL AND r.invites = 0;
 
   LOOP
     -- A note without a supplier asks for a walk over all.
@@ -3005,7 +3146,7 @@ BEGIN
     )
     SELECT pg_catalog.jsonb_agg(DISTINCT coalesce(g.experiment, '')) INTO begun FROM gone AS g;
     UPDATE post_audit.conversion_rollups AS r
-    SET phase = 'adding', cursor = NULL, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
+    SET phase = 'adding', cursor = NULL, walked = 0, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
     WHERE begun ? '' OR begun ? r.experiment;
 
     IF NOT noted THEN
@@ -3060,7 +3201,10 @@ BEGIN
       ELSE
         PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
         counted := counted + pg_catalog.cardinality(suppliers);
-        UPDATE post_audit.conversion_rollups AS r SET cursor = suppliers[pg_catalog.cardinality(suppliers)]
+        UPDATE post_audit.conversion_rollups AS r
+        SET cursor = suppliers[pg_catalog.cardinality(suppliers)],
+          invites = CASE WHEN known.cursor IS NULL THEN post_audit.about_how_many('invites') ELSE r.invites END,
+          walked = r.walked + CASE WHEN r.phase = 'adding' THEN pg_catalog.cardinality(suppliers) ELSE 0 END
         WHERE r.experiment = known.experiment;
       END IF;
     END IF;
@@ -3177,11 +3321,14 @@ BEGIN
       WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= experiment.window_hours
       GROUP BY 1, 2, 3
     ),
+    -- Added up, not joined: while the first count goes on, the planner knows nothing of these tables and would join by loops.
     cells AS (
-      SELECT w.hour, w.epoch, w.variant, w.units, w.failed, coalesce(o.converted, 0) AS converted, coalesce(o.opt_outs, 0) AS opt_outs
-      FROM whole AS w
-      LEFT JOIN outcomes AS o ON o.hour = w.hour AND o.epoch = w.epoch AND o.variant = w.variant
-      WHERE w.hour < maturing
+      SELECT y.hour, y.epoch, y.variant, pg_catalog.sum(y.units)::bigint AS units, pg_catalog.sum(y.failed)::bigint AS failed,
+        pg_catalog.sum(y.converted)::bigint AS converted, pg_catalog.sum(y.opt_outs)::bigint AS opt_outs
+      FROM (
+        SELECT w.hour, w.epoch, w.variant, w.units, w.failed, 0 AS converted, 0 AS opt_outs FROM whole AS w WHERE w.hour < maturing
+        UNION ALL SELECT o.hour, o.epoch, o.variant, 0, 0, o.converted, o.opt_outs FROM outcomes AS o
+      ) AS y GROUP BY y.hour, y.epoch, y.variant HAVING pg_catalog.sum(y.units) > 0
       UNION ALL
       SELECT e.hour, e.epoch, e.variant, e.units, e.failed, e.converted, e.opt_outs FROM edge AS e WHERE e.mature
     ),
@@ -3283,6 +3430,7 @@ BEGIN
       'allocation_epoch', experiment.allocation_epoch,
       'attribution_window_hours', experiment.window_hours,
       'own_window_hours', experiment.attribution_window_hours,
+      'counting', post_audit.conversion_counting(key),
       'started_at', experiment.started_at,
       'version', experiment.version
     ));
@@ -3669,12 +3817,8 @@ $$;
 
 -- ---- 42_fake_data.sql ----
 
--- Step fake_data: reversible quarantine of suppliers, and the lists of invented rows that users register.
---
--- A supplier is taken out whole or not at all: its row and everything that hangs on it by foreign keys is kept as text,
--- with the names and types of the columns, and only then deleted, in the one subtransaction of its change. The way back
--- inserts those texts, parents first, and compares what then stands in the tables with what was kept, byte by byte.
--- Text depends on a few settings, so every function that writes or compares it pins them.
+-- Step fake_data: what is in quarantine, the lists of invented rows that users register, and the step's facts.
+-- 42_fake_data_quarantine.sql moves suppliers there and back.
 
 CREATE TABLE IF NOT EXISTS post_audit.seed_files (
   name text PRIMARY KEY,
@@ -3927,6 +4071,15 @@ BEGIN
 END
 $$;
 
+-- ---- 42_fake_data_quarantine.sql ----
+
+-- Step fake_data: reversible quarantine of suppliers.
+--
+-- A supplier is taken out whole or not at all: its row and everything that hangs on it by foreign keys is kept as text,
+-- with the names and types of the columns, and only then deleted, in the one subtransaction of its change. The way back
+-- inserts those texts, parents first, and compares what then stands in the tables with what was kept, byte by byte.
+-- Text depends on a few settings, so every function that writes or compares it pins them.
+
 -- ---- What hangs on a supplier ----
 
 -- A table as quarantine needs it: the signature of its columns, its key, the columns that can be inserted and set.
@@ -4001,7 +4154,8 @@ BEGIN
   FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = root AND a.attname = root_key;
 
   -- Foreign keys that are reached from the suppliers, not going on behind those that only let go (SET NULL, SET DEFAULT).
-  -- Claims and earnings belong to their supplier even where no foreign key says so.
+  -- Claims and earnings belong to their supplier even where no foreign key says so; and so does what is in tables of ours,
+  -- whose foreign keys end where suppliers are somebody's own (follow_supplier_ids): what was sent stays, and forgets to whom.
   FOR edge IN
     WITH RECURSIVE links AS (
       SELECT c.confrelid AS parent, c.conrelid AS child, c.confdeltype::text AS on_delete,
@@ -4015,12 +4169,13 @@ BEGIN
       FROM pg_catalog.pg_constraint AS c
       WHERE c.contype = 'f' AND c.conparentid = 0
       UNION ALL
-      SELECT root, pg_catalog.to_regclass(b.relation), 'a', ARRAY[a.attname::text], ARRAY[root_key], ARRAY[]::text[],
+      SELECT root, pg_catalog.to_regclass(b.relation), CASE b.role WHEN 'sends' THEN 'n' ELSE 'a' END,
+        ARRAY[a.attname::text], ARRAY[root_key], CASE b.role WHEN 'sends' THEN ARRAY[a.attname::text] ELSE '{}' END,
         pg_catalog.format_type(a.atttypid, NULL) <> key_type
       FROM post_audit.bindings AS b
       JOIN pg_catalog.pg_class AS r ON r.oid = pg_catalog.to_regclass(b.relation) AND r.relkind IN ('r', 'p')
       JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attname = post_audit.bound_column(b.role, 'supplier_id')
-      WHERE b.role IN ('claims', 'earnings') AND NOT EXISTS (
+      WHERE (b.role IN ('claims', 'earnings') OR (b.is_reference AND b.role IN ('invites', 'opt_outs', 'sends'))) AND NOT EXISTS (
         SELECT 1 FROM pg_catalog.pg_constraint AS c
         WHERE c.contype = 'f' AND c.conrelid = r.oid AND c.confrelid = root AND c.conkey = ARRAY[a.attnum])
     ), reached AS (
@@ -4559,6 +4714,44 @@ CREATE INDEX IF NOT EXISTS bug_separations_decision ON post_audit.bug_separation
 
 -- Which bugs people were already told of.
 CREATE INDEX IF NOT EXISTS outbox_bug_alerts ON post_audit.outbox (decision_id) WHERE subject LIKE 'bug\_alert:%';
+
+-- How many reports came from somebody lately: an address, or the user of a token. One row each, while its window lasts.
+CREATE TABLE IF NOT EXISTS post_audit.report_turns (
+  who text PRIMARY KEY,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  number integer NOT NULL DEFAULT 1
+);
+CREATE INDEX IF NOT EXISTS report_turns_since ON post_audit.report_turns (since);
+
+-- Ask to report a bug: `allowed` is false when `who` has sent `most` reports since its window of so many seconds began; then
+-- `retry_after_seconds` says when it ends. Counted before the report is stored, so that many at once cannot slip through,
+-- whichever process they come to; a refusal writes nothing.
+CREATE FUNCTION public.post_audit_apply_report_turn(who text, most integer, window_seconds integer) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  present CONSTANT timestamptz := clock_timestamp();
+  begun CONSTANT timestamptz := present - make_interval(secs => window_seconds);
+  turn post_audit.report_turns;
+BEGIN
+  SELECT t.* INTO turn FROM post_audit.report_turns AS t WHERE t.who = post_audit_apply_report_turn.who AND t.since > begun;
+  IF turn.number IS NULL OR turn.number < most THEN
+    DELETE FROM post_audit.report_turns AS t WHERE t.who IN (
+      SELECT o.who FROM post_audit.report_turns AS o
+      WHERE o.since <= begun AND o.who <> post_audit_apply_report_turn.who LIMIT 100 FOR UPDATE SKIP LOCKED);
+    INSERT INTO post_audit.report_turns AS t (who, since) VALUES (post_audit_apply_report_turn.who, present)
+    ON CONFLICT ON CONSTRAINT report_turns_pkey DO UPDATE SET
+      since = CASE WHEN t.since > begun THEN t.since ELSE present END,
+      number = CASE WHEN t.since > begun THEN t.number + 1 ELSE 1 END
+    RETURNING * INTO turn;
+    IF turn.number <= most THEN
+      RETURN jsonb_build_object('allowed', true);
+    END IF;
+  END IF;
+  RETURN jsonb_build_object('allowed', false,
+    'retry_after_seconds', greatest(1, ceil(extract(epoch FROM turn.since - begun))::integer));
+END
+$$;
+
 
 -- What a marketplace may call a bug that is done with. Any other state is open, so that none gets lost.
 CREATE FUNCTION post_audit.fixed_bug_states() RETURNS text[]
@@ -5520,6 +5713,10 @@ BEGIN
 END
 $$;
 
+-- ---- 44_live_fomo_evidence.sql ----
+
+-- Step `live_fomo`: the chain of evidence, and what the public sees of a counter while its last proof counts.
+
 CREATE FUNCTION post_audit.live_evidence_hash(entry post_audit.live_evidence) RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
   SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(
@@ -6437,213 +6634,28 @@ BEGIN
       FROM (
         SELECT t.priority, array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank, count(*) AS n,
           count(*) FILTER (
-            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of) AS late
+            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of
+              -- what waits for a review has been promised to nobody yet
+              AND t.disposition IS DISTINCT FROM 'review') AS late
         FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1
       ) AS q)
   );
 END
 $$;
 
--- ---- 46_conversion_notes.sql ----
+-- ---- 46_task_list.sql ----
 
--- Notes of what changes in our own tables, for the roll-up of experiments.
-
--- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
-CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  -- a load of more rows than this is counted by a walk over all
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
-    ELSE
-      INSERT INTO post_audit.conversion_notes (experiment, supplier)
-      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (experiment, supplier)
-    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
-    UNION
-    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- The same for claims and opt-outs, which belong to no experiment.
-CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  many CONSTANT integer := 50000;
-BEGIN
-  IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-  ELSIF TG_OP = 'INSERT' THEN
-    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
-      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
-    ELSE
-      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
-    END IF;
-  ELSIF TG_OP = 'DELETE' THEN
-    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
-  ELSE
-    INSERT INTO post_audit.conversion_notes (supplier)
-    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
-  END IF;
-  RETURN NULL;
-END
-$$;
-
--- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
-CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
-  RETURN NULL;
-END
-$$;
-
--- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
-DO $$
-DECLARE
-  noted record;
-  kind text;
-BEGIN
-  FOR noted IN
-    SELECT t.relation, t.note FROM (VALUES
-      ('public.invites_ab_test', 'note_invites'),
-      ('public.claim_airdrop_log', 'note_suppliers'),
-      ('post_audit.opt_out_log', 'note_suppliers')
-    ) AS t (relation, note)
-    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
-  LOOP
-    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
-      CONTINUE WHEN EXISTS (
-        SELECT 1 FROM pg_trigger AS t
-        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
-      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
-        'post_audit_notes_' || lower(kind), kind, noted.relation,
-        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
-          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
-    END LOOP;
-  END LOOP;
-END
-$$;
-
--- Written last by whoever quarantines or restores.
-CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
-  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
-
--- ---- 46_task_queue.sql ----
-
--- The queue of tasks: who takes what, what a person says of it, and what is told about all of it.
+-- The queue of tasks as it is read: its order, its pages, one task with what happened to it.
 --
--- A task has one of four states in `status`; finer ones stand in `disposition`. What somebody does is one call, one
--- transaction and one event. A kind is a status, a priority and a category: within a kind the score falls with the
--- moment of first sight, so one index lists each kind in its order, and the queue is the merge of its kinds.
+-- A task has one of four states in `status`; finer ones stand in `disposition`. A kind is a status, a priority and a
+-- category: within a kind the score falls with the moment of first sight, so one index lists each kind in its order, and
+-- the queue is the merge of its kinds.
 
 -- What a person has seen: it changes with everything that somebody may decide on, and with a direct edit too.
 CREATE FUNCTION post_audit.task_version(status text, disposition text, priority text, owner text, updated_at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN left(md5(concat_ws(chr(31), status, coalesce(disposition, ''), priority, coalesce(owner, ''), updated_at)), 12);
-
--- A table of somebody's own may be without the columns that say who works on a task. It is listed, and not worked on.
-CREATE FUNCTION post_audit.require_queue() RETURNS void
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  missing text;
-BEGIN
-  PERFORM post_audit.require_roles('tasks');
-  SELECT string_agg(a.attname, ', ' ORDER BY a.attname) INTO missing
-  FROM pg_catalog.pg_attribute AS a
-  WHERE a.attrelid = to_regclass('post_audit.tasks')
-    AND a.attname IN ('owner', 'lease_expires_at', 'accepted_until', 'duplicate_of', 'note')
-    AND NOT pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, false);
-  IF missing IS NOT NULL THEN
-    RAISE EXCEPTION 'The table of the tasks has no column for: %.', missing
-      USING ERRCODE = 'PT424', HINT = 'Add the columns to it, or name them: post-audit bind tasks TABLE --column owner=THEIRS';
-  END IF;
-END
-$$;
-
--- Append what happened to one task. Only what differs is kept.
-CREATE FUNCTION post_audit.note_task_event(
-  task_id text, kind text, actor text, note text, before jsonb, after jsonb, happened_at timestamptz
-) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  INSERT INTO post_audit.task_events (task_id, kind, actor, note, before, after, happened_at)
-  VALUES (task_id, kind, actor, note,
-    (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(before) AS b WHERE b.value IS DISTINCT FROM after -> b.key),
-    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(after) AS a WHERE a.value IS DISTINCT FROM before -> a.key),
-    happened_at);
-END
-$$;
-
--- Give back what ran out: a lease without a sign of life, and a risk that was accepted until now.
-CREATE FUNCTION post_audit.return_tasks("limit" integer) RETURNS integer
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-DECLARE
-  moment CONSTANT timestamptz := post_audit.clock();
-  -- as a value: a condition with a clock in it walks through all leases that there are
-  called_at CONSTANT timestamptz := clock_timestamp();
-  task record;
-  returned integer := 0;
-BEGIN
-  FOR task IN
-    SELECT t.id, t.id::text AS name, t.owner FROM post_audit.tasks AS t
-    WHERE t.lease_expires_at <= called_at
-    ORDER BY t.lease_expires_at LIMIT "limit" FOR UPDATE SKIP LOCKED
-  LOOP
-    -- one that was finished by other means only loses its lease
-    UPDATE post_audit.tasks AS t
-    SET status = CASE t.status WHEN 'in_progress' THEN 'pending' ELSE t.status END,
-      owner = CASE t.status WHEN 'in_progress' THEN NULL ELSE t.owner END, lease_expires_at = NULL, updated_at = moment
-    WHERE t.id = task.id;
-    PERFORM post_audit.note_task_event(task.name, 'lease_ended', 'protocol', 'No sign of life until the end of the lease.',
-      jsonb_build_object('status', 'in_progress', 'owner', task.owner), '{"status": "pending", "owner": null}', moment);
-    returned := returned + 1;
-  END LOOP;
-  FOR task IN
-    SELECT t.id, t.id::text AS name, t.accepted_until FROM post_audit.tasks AS t
-    WHERE t.accepted_until <= moment
-    ORDER BY t.accepted_until LIMIT "limit" - returned FOR UPDATE SKIP LOCKED
-  LOOP
-    UPDATE post_audit.tasks AS t
-    SET status = 'pending', disposition = 'reopened', accepted_until = NULL, completed_at = NULL, owner = NULL, updated_at = moment
-    WHERE t.id = task.id AND t.status = 'cancelled' AND t.disposition = 'accepted';
-    IF FOUND THEN
-      PERFORM post_audit.note_task_event(task.name, 'acceptance_ended', 'protocol', 'The time that the risk was accepted for is over.',
-        '{"status": "cancelled", "disposition": "accepted"}', '{"status": "pending", "disposition": "reopened"}', moment);
-    ELSE
-      UPDATE post_audit.tasks AS t SET accepted_until = NULL WHERE t.id = task.id;
-    END IF;
-    returned := returned + 1;
-  END LOOP;
-  RETURN returned;
-END
-$$;
-
--- Give back tasks whose lease ended and risks whose acceptance ended, at most `limit`; a person said until when.
-CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
-BEGIN
-  BEGIN
-    PERFORM post_audit.require_queue();
-  EXCEPTION WHEN SQLSTATE 'PT424' THEN
-    RETURN '{"returned": 0}';
-  END;
-  RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
-END
-$$;
 
 -- A list of texts; null for none.
 CREATE FUNCTION post_audit.texts(list jsonb) RETURNS text[]
@@ -6912,6 +6924,101 @@ BEGIN
         WHERE n.task_id = post_audit_read_task.task_id AND (before_event IS NULL OR n.id < before_event)
         ORDER BY n.id DESC LIMIT events_limit
       ) AS e LEFT JOIN post_audit.audits AS a ON a.id = e.audit_id));
+END
+$$;
+
+-- ---- 47_task_work.sql ----
+
+-- The queue of tasks as it is worked on: who takes what, what a person says of it, and what comes back by itself. What
+-- somebody does is one call, one transaction and one event.
+
+-- A table of somebody's own may be without the columns that say who works on a task. It is listed, and not worked on.
+CREATE FUNCTION post_audit.require_queue() RETURNS void
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  missing text;
+BEGIN
+  PERFORM post_audit.require_roles('tasks');
+  SELECT string_agg(a.attname, ', ' ORDER BY a.attname) INTO missing
+  FROM pg_catalog.pg_attribute AS a
+  WHERE a.attrelid = to_regclass('post_audit.tasks')
+    AND a.attname IN ('owner', 'lease_expires_at', 'accepted_until', 'duplicate_of', 'note')
+    AND NOT pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, false);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'The table of the tasks has no column for: %.', missing
+      USING ERRCODE = 'PT424', HINT = 'Add the columns to it, or name them: post-audit bind tasks TABLE --column owner=THEIRS';
+  END IF;
+END
+$$;
+
+-- Append what happened to one task. Only what differs is kept.
+CREATE FUNCTION post_audit.note_task_event(
+  task_id text, kind text, actor text, note text, before jsonb, after jsonb, happened_at timestamptz
+) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.task_events (task_id, kind, actor, note, before, after, happened_at)
+  VALUES (task_id, kind, actor, note,
+    (SELECT jsonb_object_agg(b.key, b.value) FROM jsonb_each(before) AS b WHERE b.value IS DISTINCT FROM after -> b.key),
+    (SELECT jsonb_object_agg(a.key, a.value) FROM jsonb_each(after) AS a WHERE a.value IS DISTINCT FROM before -> a.key),
+    happened_at);
+END
+$$;
+
+-- Give back what ran out: a lease without a sign of life, and a risk that was accepted until now.
+CREATE FUNCTION post_audit.return_tasks("limit" integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  moment CONSTANT timestamptz := post_audit.clock();
+  -- as a value: a condition with a clock in it walks through all leases that there are
+  called_at CONSTANT timestamptz := clock_timestamp();
+  task record;
+  returned integer := 0;
+BEGIN
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.owner FROM post_audit.tasks AS t
+    WHERE t.lease_expires_at <= called_at
+    ORDER BY t.lease_expires_at LIMIT "limit" FOR UPDATE SKIP LOCKED
+  LOOP
+    -- one that was finished by other means only loses its lease
+    UPDATE post_audit.tasks AS t
+    SET status = CASE t.status WHEN 'in_progress' THEN 'pending' ELSE t.status END,
+      owner = CASE t.status WHEN 'in_progress' THEN NULL ELSE t.owner END, lease_expires_at = NULL, updated_at = moment
+    WHERE t.id = task.id;
+    PERFORM post_audit.note_task_event(task.name, 'lease_ended', 'protocol', 'No sign of life until the end of the lease.',
+      jsonb_build_object('status', 'in_progress', 'owner', task.owner), '{"status": "pending", "owner": null}', moment);
+    returned := returned + 1;
+  END LOOP;
+  FOR task IN
+    SELECT t.id, t.id::text AS name, t.accepted_until FROM post_audit.tasks AS t
+    WHERE t.accepted_until <= moment
+    ORDER BY t.accepted_until LIMIT "limit" - returned FOR UPDATE SKIP LOCKED
+  LOOP
+    UPDATE post_audit.tasks AS t
+    SET status = 'pending', disposition = 'reopened', accepted_until = NULL, completed_at = NULL, owner = NULL, updated_at = moment
+    WHERE t.id = task.id AND t.status = 'cancelled' AND t.disposition = 'accepted';
+    IF FOUND THEN
+      PERFORM post_audit.note_task_event(task.name, 'acceptance_ended', 'protocol', 'The time that the risk was accepted for is over.',
+        '{"status": "cancelled", "disposition": "accepted"}', '{"status": "pending", "disposition": "reopened"}', moment);
+    ELSE
+      UPDATE post_audit.tasks AS t SET accepted_until = NULL WHERE t.id = task.id;
+    END IF;
+    returned := returned + 1;
+  END LOOP;
+  RETURN returned;
+END
+$$;
+
+-- Give back tasks whose lease ended and risks whose acceptance ended, at most `limit`; a person said until when.
+CREATE FUNCTION public.post_audit_apply_returned_tasks("limit" integer DEFAULT 500) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  BEGIN
+    PERFORM post_audit.require_queue();
+  EXCEPTION WHEN SQLSTATE 'PT424' THEN
+    RETURN '{"returned": 0}';
+  END;
+  RETURN jsonb_build_object('returned', post_audit.return_tasks("limit"));
 END
 $$;
 
@@ -7215,6 +7322,10 @@ BEGIN
 END
 $$;
 
+-- ---- 48_task_reports.sql ----
+
+-- What is told of the queue as a whole: what the audits did, and what has become of the tasks.
+
 -- What audits did, the newest first: what each opened, closed, reopened and left as it was.
 CREATE FUNCTION public.post_audit_read_audits("limit" integer DEFAULT 20, before bigint DEFAULT NULL, source text DEFAULT NULL)
 RETURNS jsonb
@@ -7260,7 +7371,9 @@ BEGIN
   RETURN (
     WITH open_tasks AS MATERIALIZED (
       SELECT t.priority, t.status, t.disposition, count(*) AS n, min(t.first_seen_at) AS oldest,
-        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)) AS late,
+        count(*) FILTER (WHERE t.first_seen_at < as_of - make_interval(days => (scoring -> 'days_to_fix' ->> t.priority)::integer)
+          -- what waits for a review has been promised to nobody yet
+          AND t.disposition IS DISTINCT FROM 'review') AS late,
         sum(extract(epoch FROM as_of - t.first_seen_at)::double precision / 86400) AS age
       FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1, 2, 3
     ), daily AS MATERIALIZED (
@@ -7324,6 +7437,103 @@ BEGIN
   );
 END
 $$;
+
+-- ---- 49_conversion_notes.sql ----
+
+-- Notes of what changes in our own tables, for the roll-up of experiments.
+
+-- Whoever may write invites need not see schema post_audit, so these run with the rights of their owner.
+CREATE OR REPLACE FUNCTION post_audit.note_invites() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  -- a load of more rows than this is counted by a walk over all
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment) SELECT DISTINCT f.experiment_id::text FROM fresh AS f;
+    ELSE
+      INSERT INTO post_audit.conversion_notes (experiment, supplier)
+      SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT DISTINCT f.experiment_id::text, f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (experiment, supplier)
+    SELECT f.experiment_id::text, f.supplier_id::text FROM former AS f
+    UNION
+    SELECT f.experiment_id::text, f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- The same for claims and opt-outs, which belong to no experiment.
+CREATE OR REPLACE FUNCTION post_audit.note_suppliers() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  many CONSTANT integer := 50000;
+BEGIN
+  IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+  ELSIF TG_OP = 'INSERT' THEN
+    IF (SELECT pg_catalog.count(*) FROM (SELECT FROM fresh LIMIT many + 1) AS f) > many THEN
+      INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL);
+    ELSE
+      INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM fresh AS f;
+    END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    INSERT INTO post_audit.conversion_notes (supplier) SELECT DISTINCT f.supplier_id::text FROM former AS f;
+  ELSE
+    INSERT INTO post_audit.conversion_notes (supplier)
+    SELECT f.supplier_id::text FROM former AS f UNION SELECT f.supplier_id::text FROM fresh AS f;
+  END IF;
+  RETURN NULL;
+END
+$$;
+
+-- A quarantine takes rows of any table and puts them back with triggers off: its own record is what tells of it.
+CREATE OR REPLACE FUNCTION post_audit.note_quarantined() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+BEGIN
+  INSERT INTO post_audit.conversion_notes (supplier) VALUES (NEW.supplier_key);
+  RETURN NULL;
+END
+$$;
+
+-- Notes are taken of our own tables alone; tables of somebody else get no trigger of ours.
+DO $$
+DECLARE
+  noted record;
+  kind text;
+BEGIN
+  FOR noted IN
+    SELECT t.relation, t.note FROM (VALUES
+      ('public.invites_ab_test', 'note_invites'),
+      ('public.claim_airdrop_log', 'note_suppliers'),
+      ('post_audit.opt_out_log', 'note_suppliers')
+    ) AS t (relation, note)
+    WHERE t.relation LIKE 'post\_audit.%' OR post_audit.is_ours(t.relation)
+  LOOP
+    FOREACH kind IN ARRAY ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'] LOOP
+      CONTINUE WHEN EXISTS (
+        SELECT 1 FROM pg_trigger AS t
+        WHERE t.tgrelid = noted.relation::regclass AND t.tgname = 'post_audit_notes_' || lower(kind));
+      EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION post_audit.%I()',
+        'post_audit_notes_' || lower(kind), kind, noted.relation,
+        CASE kind WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS fresh' WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS former'
+          WHEN 'UPDATE' THEN 'REFERENCING OLD TABLE AS former NEW TABLE AS fresh' ELSE '' END, noted.note);
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- Written last by whoever quarantines or restores.
+CREATE OR REPLACE TRIGGER post_audit_notes AFTER INSERT OR UPDATE ON post_audit.quarantined_suppliers
+  FOR EACH ROW EXECUTE FUNCTION post_audit.note_quarantined();
 
 -- ---- 50_demonstration.sql ----
 
@@ -7564,6 +7774,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '12644a3a1080d460454c4c42f55412b474412919303cbf2ed5242cc7acff2354' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '2cb8a411e062ab1514ef5d2fae415c6fdfe1abc0c69b33cd7edd98b8b3bbd5e4' WHERE v.id = 1;
 
 COMMIT;

@@ -106,6 +106,8 @@ CREATE TABLE IF NOT EXISTS post_audit.decisions (
 );
 -- who proposed it by hand, and so may not be the one who approves it; null for what a step decided
 ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS proposed_by text;
+-- how many messages of it were removed after their time, by channel and how they ended ("telegram:delivered")
+ALTER TABLE post_audit.decisions ADD COLUMN IF NOT EXISTS messages_removed jsonb NOT NULL DEFAULT '{}';
 CREATE UNIQUE INDEX IF NOT EXISTS decisions_once_a_run ON post_audit.decisions (run_id, step);
 CREATE INDEX IF NOT EXISTS decisions_unfinished ON post_audit.decisions (id) WHERE state = 'applying';
 CREATE INDEX IF NOT EXISTS decisions_undoes ON post_audit.decisions (undoes);

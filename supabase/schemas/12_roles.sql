@@ -379,6 +379,29 @@ BEGIN
 END
 $$;
 
+-- Point several roles at relations, or none of them where one is refused: an array of {"role", "relation", "columns"}, as
+-- the guesses are. Suppliers come first, since what names them takes over the type of their ids.
+CREATE FUNCTION public.post_audit_apply_bindings(bindings jsonb, actor text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  wanted record;
+  bound jsonb := '[]';
+BEGIN
+  IF jsonb_typeof(bindings) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'Bindings are an array; this is: %.', coalesce(jsonb_typeof(bindings), 'null')
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'For example: [{"role": "suppliers", "relation": "public.companies", "columns": {}}].';
+  END IF;
+  FOR wanted IN
+    SELECT b.value ->> 'role' AS role, b.value ->> 'relation' AS relation, coalesce(b.value -> 'columns', '{}') AS columns
+    FROM jsonb_array_elements(bindings) WITH ORDINALITY AS b (value, place)
+    ORDER BY b.value ->> 'role' IS DISTINCT FROM 'suppliers', b.place
+  LOOP
+    bound := bound || public.post_audit_apply_binding(wanted.role, wanted.relation, wanted.columns, actor);
+  END LOOP;
+  RETURN bound;
+END
+$$;
+
 -- Columns of a role, `limit` rows from the key `after` on: an array per column, so that a large read stays cheap to
 -- parse. The watermark is the snapshot's horizon: rows committed later have a transaction id of at least that.
 CREATE FUNCTION public.post_audit_read_columns(role text, columns jsonb, after text DEFAULT NULL, "limit" integer DEFAULT 5000)

@@ -69,7 +69,8 @@ BEGIN ATOMIC
     'messages', (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'id', o.id, 'channel', o.channel, 'subject', o.subject, 'version', o.version, 'state', o.state,
         'payload', o.payload, 'detail', o.detail) ORDER BY o.sequence), '[]')
-      FROM post_audit.outbox AS o WHERE o.decision_id = d.id)
+      FROM post_audit.outbox AS o WHERE o.decision_id = d.id),
+    'messages_removed', d.messages_removed
   )
   FROM post_audit.decisions AS d WHERE d.id = decision_as_json.decision_id;
 END;

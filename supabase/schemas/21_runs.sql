@@ -205,12 +205,15 @@ END
 $$;
 
 -- How the machinery stands: the run that goes on with its lease and steps, the last five runs, workers and schedules
--- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), and the next tick.
+-- (alive: seen within a minute), how much waits in the outbox and for how long (seconds), who is sending (`senders`), and the
+-- next tick.
 CREATE FUNCTION public.post_audit_read_operations() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 BEGIN ATOMIC
   SELECT jsonb_build_object(
     'now', n.moment,
+    'senders', (SELECT coalesce(jsonb_agg(DISTINCT o.claimed_by), '[]') FROM post_audit.outbox AS o
+      WHERE o.state IN ('pending', 'sent') AND o.claimed_until > clock_timestamp()),
     'run', (SELECT jsonb_build_object('id', r.id, 'tick', r.tick, 'kind', r.kind, 'owner', r.owner, 'token', r.token,
         'started_at', r.started_at, 'lease_expires_at', r.lease_expires_at,
         'lease_remaining_seconds', round(extract(epoch FROM r.lease_expires_at - n.moment), 1),

@@ -152,6 +152,24 @@ BEGIN
 END
 $$;
 
+-- Let go of what a sender that is known to be dead had in its hands: its messages are due and its receiver may be tried as if its
+-- try had ended now. How many messages that was.
+CREATE FUNCTION public.post_audit_apply_release_messages(owner text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  released integer;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('post_audit.claim_messages', 0));
+  -- who claims next takes the end of the turn for the end of the try, and keeps the receiver's distance from it
+  UPDATE post_audit.receivers AS r SET free_at = clock_timestamp()
+  WHERE r.busy_by = post_audit_apply_release_messages.owner AND r.free_at > clock_timestamp();
+  UPDATE post_audit.outbox AS o SET claimed_until = clock_timestamp()
+  WHERE o.claimed_by = post_audit_apply_release_messages.owner AND o.claimed_until > clock_timestamp();
+  GET DIAGNOSTICS released = ROW_COUNT;
+  RETURN jsonb_build_object('owner', owner, 'released', released);
+END
+$$;
+
 -- What came of a try. A message whose `state` is pending or sent is tried again after `retry_seconds`; its receiver is tried
 -- again after `hold_seconds`, where it asked for that or did not answer. `reference` is what the receiver calls the message,
 -- or says (`anew`) that it no longer has the one that said the same.
@@ -311,7 +329,8 @@ END
 $$;
 
 -- Delete messages that ended longer ago than `older_than_days`, at most `limit` a call. The newest of each subject stays, since
--- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told.
+-- versions are compared with it; and whatever told people of a bug stays, since step bugs looks there for what was told. Its
+-- decision keeps to whom it went and how it ended.
 CREATE FUNCTION public.post_audit_apply_prune_messages(older_than_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
 DECLARE
@@ -322,14 +341,53 @@ BEGIN
     RAISE EXCEPTION 'Messages are kept for at least 8 days, and % were asked for.', older_than_days
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Steps look back on what people were told within a week.';
   END IF;
-  DELETE FROM post_audit.outbox AS o WHERE o.id IN (
-    SELECT p.id FROM post_audit.outbox AS p
-    WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
-      AND p.subject NOT LIKE 'bug\_alert:%'
-      AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
-        WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
-    ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit");
-  GET DIAGNOSTICS pruned = ROW_COUNT;
+  WITH gone AS (
+    DELETE FROM post_audit.outbox AS o WHERE o.id IN (
+      SELECT p.id FROM post_audit.outbox AS p
+      WHERE p.state NOT IN ('pending', 'sent') AND p.settled_at < clock_timestamp() - make_interval(days => older_than_days)
+        AND p.subject NOT LIKE 'bug\_alert:%'
+        AND EXISTS (SELECT 1 FROM post_audit.outbox AS n
+          WHERE n.channel = p.channel AND n.subject = p.subject AND n.sequence > p.sequence)
+      ORDER BY p.sequence LIMIT post_audit_apply_prune_messages."limit")
+    RETURNING o.decision_id, o.channel || ':' || o.state AS ended
+  ),
+  remembered AS (
+    UPDATE post_audit.decisions AS d SET messages_removed = d.messages_removed || k.ended
+    FROM (
+      SELECT y.decision_id, jsonb_object_agg(y.ended, y.number + coalesce((e.messages_removed ->> y.ended)::bigint, 0)) AS ended
+      FROM (SELECT g.decision_id, g.ended, count(*) AS number FROM gone AS g GROUP BY g.decision_id, g.ended) AS y
+      JOIN post_audit.decisions AS e ON e.id = y.decision_id GROUP BY y.decision_id
+    ) AS k WHERE d.id = k.decision_id
+  )
+  SELECT count(*) INTO pruned FROM gone;
   RETURN jsonb_build_object('pruned', pruned);
+END
+$$;
+
+-- What is done once a day, over all workers.
+CREATE TABLE IF NOT EXISTS post_audit.upkeep (
+  what text PRIMARY KEY,
+  done_at timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO post_audit.upkeep (what) VALUES ('old messages') ON CONFLICT DO NOTHING;
+
+-- Delete what post_audit_apply_prune_messages deletes, once a day, whoever asks and however often: `is_due` is false when it was
+-- done within the day, or is being done by somebody else. One call deletes `limit` messages at most; the next ones go on until
+-- nothing is left, and then the day begins.
+CREATE FUNCTION public.post_audit_maintain_old_messages(keep_days integer DEFAULT 90, "limit" integer DEFAULT 5000) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  pruned integer;
+BEGIN
+  PERFORM 1 FROM post_audit.upkeep AS u
+  WHERE u.what = 'old messages' AND u.done_at <= clock_timestamp() - interval '1 day' FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN jsonb_build_object('is_due', false, 'pruned', 0);
+  END IF;
+  pruned := public.post_audit_apply_prune_messages(keep_days, "limit") -> 'pruned';
+  IF pruned < "limit" THEN
+    UPDATE post_audit.upkeep AS u SET done_at = clock_timestamp() WHERE u.what = 'old messages';
+  END IF;
+  RETURN jsonb_build_object('is_due', true, 'pruned', pruned);
 END
 $$;

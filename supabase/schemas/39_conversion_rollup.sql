@@ -50,6 +50,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   sources text NOT NULL,
   phase text NOT NULL CHECK (phase IN ('adding', 'removing', 'complete')),
   cursor text,
+  -- suppliers that the present walk has counted, and about how many invites there were when it began
+  walked bigint NOT NULL DEFAULT 0,
+  invites bigint NOT NULL DEFAULT 0,
   -- whether units of a former count may be left, that are in the invites no more
   has_former boolean NOT NULL DEFAULT false,
   -- where nobody notes changes: until when moments were read, and how far the round of checks is
@@ -63,6 +66,9 @@ CREATE TABLE IF NOT EXISTS post_audit.conversion_rollups (
   memory jsonb,
   sums jsonb
 );
+
+ALTER TABLE post_audit.conversion_rollups ADD COLUMN IF NOT EXISTS walked bigint NOT NULL DEFAULT 0,
+  ADD COLUMN IF NOT EXISTS invites bigint NOT NULL DEFAULT 0;
 
 -- Suppliers whose rows have changed and are to be counted again. Without a supplier: all of them; without an
 -- experiment: in every one. Written in the changing transaction, so it is seen exactly when the change is.
@@ -103,6 +109,44 @@ RETURN (
 CREATE FUNCTION post_audit.is_reference(role text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'
 RETURN (SELECT b.is_reference FROM post_audit.bindings AS b WHERE b.role = is_reference.role);
+
+-- How many rows a role's table has, as the planner believes it: counting ten million would take a second.
+CREATE FUNCTION post_audit.about_how_many(role text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  plan jsonb;
+BEGIN
+  EXECUTE pg_catalog.format('EXPLAIN (FORMAT JSON) SELECT FROM post_audit.%I', role) INTO plan;
+  RETURN (plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
+END
+$$;
+
+-- How far the first count of an experiment is, or a count anew: suppliers `counted`, of about so many `invites`. Null where
+-- everything is counted but the changes of the last moments, which one call of post_audit_maintain_conversions takes in.
+CREATE FUNCTION post_audit.conversion_counting(experiment text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  rollup post_audit.conversion_rollups;
+  waiting bigint;
+BEGIN
+  SELECT r.* INTO rollup FROM post_audit.conversion_rollups AS r WHERE r.experiment = conversion_counting.experiment;
+  IF rollup.phase IS DISTINCT FROM 'complete' THEN
+    RETURN pg_catalog.jsonb_build_object(
+      'counted', coalesce(rollup.walked, 0), 'invites', coalesce(rollup.invites, 0));
+  END IF;
+  waiting := (SELECT pg_catalog.count(*) FROM (
+    SELECT FROM post_audit.conversion_notes AS n
+    WHERE n.experiment IS NULL OR n.experiment = conversion_counting.experiment LIMIT 1000000) AS y);
+  IF waiting <= 2000 THEN
+    RETURN NULL;
+  END IF;
+  RETURN pg_catalog.jsonb_build_object(
+    'counted', greatest(0, (
+      SELECT coalesce(pg_catalog.sum(b.units), 0)::bigint FROM post_audit.conversion_blocks AS b
+      WHERE b.experiment = conversion_counting.experiment) - waiting),
+    'invites', rollup.invites);
+END
+$$;
 
 -- The query that counts suppliers from the marketplace's tables as they are: rows like those of conversion_units. $1 is the
 -- experiment, $2 an array of suppliers; with `everybody` there is no $2. Where the indexes are known, it looks each supplier
@@ -295,7 +339,8 @@ $$;
 
 -- Bring the roll-up up to date, for `milliseconds` at most; repeat while the answer's `complete` is false. Everything that was
 -- committed before the call is in it once it is complete, where changes are noted (`noted`); else what lies in the moments
--- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed.
+-- of the last hours, and the rest within a round of checks. Writes nothing where nothing has changed. While somebody else
+-- counts, it waits for half a second and then leaves it to them.
 CREATE FUNCTION public.post_audit_maintain_conversions(
   default_window_hours integer DEFAULT 72, milliseconds integer DEFAULT 800, batch integer DEFAULT 2000
 ) RETURNS jsonb
@@ -310,9 +355,16 @@ DECLARE
   counted bigint := 0;
   last_note bigint;
   begun jsonb;
+  patience CONSTANT text := pg_catalog.current_setting('lock_timeout');
 BEGIN
   PERFORM post_audit.require_roles('experiments', 'invites', 'claims', 'opt_outs');
-  PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+  BEGIN
+    PERFORM pg_catalog.set_config('lock_timeout', '500ms', true);
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0));
+    PERFORM pg_catalog.set_config('lock_timeout', patience, true);
+  EXCEPTION WHEN lock_not_available THEN
+    RETURN pg_catalog.jsonb_build_object('complete', false, 'noted', true, 'counted', 0);
+  END;
   present_sources := post_audit.conversion_sources();
   IF NOT post_audit.is_reference('invites') THEN
     -- a walk over a table without our index sorts it for each batch
@@ -323,8 +375,10 @@ BEGIN
   INSERT INTO post_audit.conversion_rollups AS r (experiment, sources, phase)
   SELECT e.id::text, present_sources, 'adding' FROM post_audit.experiments AS e WHERE e.status = 'running'
   ON CONFLICT (experiment) DO UPDATE
-    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, has_former = true
+    SET sources = EXCLUDED.sources, phase = 'adding', cursor = NULL, walked = 0, has_former = true
     WHERE r.sources <> EXCLUDED.sources;
+  UPDATE post_audit.conversion_rollups AS r SET invites = post_audit.about_how_many('invites')
+  WHERE r.phase = 'adding' AND r.cursor IS NULL AND r.invites = 0;
 
   LOOP
     -- A note without a supplier asks for a walk over all.
@@ -333,7 +387,7 @@ BEGIN
     )
     SELECT pg_catalog.jsonb_agg(DISTINCT coalesce(g.experiment, '')) INTO begun FROM gone AS g;
     UPDATE post_audit.conversion_rollups AS r
-    SET phase = 'adding', cursor = NULL, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
+    SET phase = 'adding', cursor = NULL, walked = 0, has_former = r.has_former OR r.phase <> 'adding' OR r.cursor IS NOT NULL
     WHERE begun ? '' OR begun ? r.experiment;
 
     IF NOT noted THEN
@@ -388,7 +442,10 @@ BEGIN
       ELSE
         PERFORM post_audit.recount_units(known.experiment, suppliers, known.window_hours);
         counted := counted + pg_catalog.cardinality(suppliers);
-        UPDATE post_audit.conversion_rollups AS r SET cursor = suppliers[pg_catalog.cardinality(suppliers)]
+        UPDATE post_audit.conversion_rollups AS r
+        SET cursor = suppliers[pg_catalog.cardinality(suppliers)],
+          invites = CASE WHEN known.cursor IS NULL THEN post_audit.about_how_many('invites') ELSE r.invites END,
+          walked = r.walked + CASE WHEN r.phase = 'adding' THEN pg_catalog.cardinality(suppliers) ELSE 0 END
         WHERE r.experiment = known.experiment;
       END IF;
     END IF;

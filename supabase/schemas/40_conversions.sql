@@ -82,11 +82,14 @@ BEGIN
       WHERE o.experiment = key AND o.hour >= since AND o.hour < maturing AND o.delay_hours <= experiment.window_hours
       GROUP BY 1, 2, 3
     ),
+    -- Added up, not joined: while the first count goes on, the planner knows nothing of these tables and would join by loops.
     cells AS (
-      SELECT w.hour, w.epoch, w.variant, w.units, w.failed, coalesce(o.converted, 0) AS converted, coalesce(o.opt_outs, 0) AS opt_outs
-      FROM whole AS w
-      LEFT JOIN outcomes AS o ON o.hour = w.hour AND o.epoch = w.epoch AND o.variant = w.variant
-      WHERE w.hour < maturing
+      SELECT y.hour, y.epoch, y.variant, pg_catalog.sum(y.units)::bigint AS units, pg_catalog.sum(y.failed)::bigint AS failed,
+        pg_catalog.sum(y.converted)::bigint AS converted, pg_catalog.sum(y.opt_outs)::bigint AS opt_outs
+      FROM (
+        SELECT w.hour, w.epoch, w.variant, w.units, w.failed, 0 AS converted, 0 AS opt_outs FROM whole AS w WHERE w.hour < maturing
+        UNION ALL SELECT o.hour, o.epoch, o.variant, 0, 0, o.converted, o.opt_outs FROM outcomes AS o
+      ) AS y GROUP BY y.hour, y.epoch, y.variant HAVING pg_catalog.sum(y.units) > 0
       UNION ALL
       SELECT e.hour, e.epoch, e.variant, e.units, e.failed, e.converted, e.opt_outs FROM edge AS e WHERE e.mature
     ),
@@ -188,6 +191,7 @@ BEGIN
       'allocation_epoch', experiment.allocation_epoch,
       'attribution_window_hours', experiment.window_hours,
       'own_window_hours', experiment.attribution_window_hours,
+      'counting', post_audit.conversion_counting(key),
       'started_at', experiment.started_at,
       'version', experiment.version
     ));

@@ -38,6 +38,44 @@ CREATE INDEX IF NOT EXISTS bug_separations_decision ON post_audit.bug_separation
 -- Which bugs people were already told of.
 CREATE INDEX IF NOT EXISTS outbox_bug_alerts ON post_audit.outbox (decision_id) WHERE subject LIKE 'bug\_alert:%';
 
+-- How many reports came from somebody lately: an address, or the user of a token. One row each, while its window lasts.
+CREATE TABLE IF NOT EXISTS post_audit.report_turns (
+  who text PRIMARY KEY,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  number integer NOT NULL DEFAULT 1
+);
+CREATE INDEX IF NOT EXISTS report_turns_since ON post_audit.report_turns (since);
+
+-- Ask to report a bug: `allowed` is false when `who` has sent `most` reports since its window of so many seconds began; then
+-- `retry_after_seconds` says when it ends. Counted before the report is stored, so that many at once cannot slip through,
+-- whichever process they come to; a refusal writes nothing.
+CREATE FUNCTION public.post_audit_apply_report_turn(who text, most integer, window_seconds integer) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC' AS $$
+DECLARE
+  present CONSTANT timestamptz := clock_timestamp();
+  begun CONSTANT timestamptz := present - make_interval(secs => window_seconds);
+  turn post_audit.report_turns;
+BEGIN
+  SELECT t.* INTO turn FROM post_audit.report_turns AS t WHERE t.who = post_audit_apply_report_turn.who AND t.since > begun;
+  IF turn.number IS NULL OR turn.number < most THEN
+    DELETE FROM post_audit.report_turns AS t WHERE t.who IN (
+      SELECT o.who FROM post_audit.report_turns AS o
+      WHERE o.since <= begun AND o.who <> post_audit_apply_report_turn.who LIMIT 100 FOR UPDATE SKIP LOCKED);
+    INSERT INTO post_audit.report_turns AS t (who, since) VALUES (post_audit_apply_report_turn.who, present)
+    ON CONFLICT ON CONSTRAINT report_turns_pkey DO UPDATE SET
+      since = CASE WHEN t.since > begun THEN t.since ELSE present END,
+      number = CASE WHEN t.since > begun THEN t.number + 1 ELSE 1 END
+    RETURNING * INTO turn;
+    IF turn.number <= most THEN
+      RETURN jsonb_build_object('allowed', true);
+    END IF;
+  END IF;
+  RETURN jsonb_build_object('allowed', false,
+    'retry_after_seconds', greatest(1, ceil(extract(epoch FROM turn.since - begun))::integer));
+END
+$$;
+
+
 -- What a marketplace may call a bug that is done with. Any other state is open, so that none gets lost.
 CREATE FUNCTION post_audit.fixed_bug_states() RETURNS text[]
 LANGUAGE sql IMMUTABLE SECURITY INVOKER SET search_path = '' SET "TimeZone" = 'UTC'

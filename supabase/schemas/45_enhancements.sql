@@ -651,7 +651,9 @@ BEGIN
       FROM (
         SELECT t.priority, array_position(ARRAY['critical', 'high', 'medium', 'low'], t.priority) AS rank, count(*) AS n,
           count(*) FILTER (
-            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of) AS late
+            WHERE t.first_seen_at + make_interval(days => (days_to_fix ->> t.priority)::integer) < as_of
+              -- what waits for a review has been promised to nobody yet
+              AND t.disposition IS DISTINCT FROM 'review') AS late
         FROM post_audit.tasks AS t WHERE t.status IN ('pending', 'in_progress') GROUP BY 1
       ) AS q)
   );

@@ -1,46 +1,66 @@
-"""The only place that builds objects from settings."""
+"""Puts the application together from the settings: its database, its steps, its receivers.
+
+What only some commands need is imported where it is built: steps, engine and demonstration are most of the second
+that importing everything takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Event
-from types import TracebackType
-from typing import Any, Final, Self
+from functools import cache
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from app.post_audit import logs
-from app.post_audit.db.embedded import EmbeddedServer, ServerHandle
-from app.post_audit.db.migrate import migrate, needs_migration
-from app.post_audit.db.psycopg_database import PsycopgDatabase
-from app.post_audit.db.rest_database import RestDatabase
-from app.post_audit.demonstration import Loaded, first_run
-from app.post_audit.engine import Wanted, depth, install, run_once
-from app.post_audit.errors import ConfigurationError, DatabaseError
+from app.post_audit.errors import ConfigurationError, DatabaseError, PostAuditError
 from app.post_audit.outbox import Delivery, dispatch
 from app.post_audit.outbox.receivers import receivers
 from app.post_audit.ports import Database, Sender
-from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
 from app.post_audit.settings import Settings, load_settings, project_folder
-from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
-from app.post_audit.steps.enhancements.inbox import Collected, collect
 
-__all__ = ["EMBEDDED_ACTOR", "PATIENCE_SECONDS", "STEPS", "Application", "build", "open_connection"]
+if TYPE_CHECKING:
+    from app.post_audit.db.embedded import ServerHandle
+    from app.post_audit.db.place import Place
+    from app.post_audit.demonstration import Loaded
+    from app.post_audit.engine import Wanted
+    from app.post_audit.runner import AnyStep, Progress, Runner, RunReport
+    from app.post_audit.steps.enhancements.inbox import Collected
 
-STEPS: Final[tuple[AnyStep, ...]] = (
-    conversions.STEP,
-    infrastructure.STEP,
-    fake_data.STEP,
-    bugs.STEP,
-    live_fomo.STEP,
-    enhancements.STEP,
-)
-"""The steps in the order they run."""
+__all__ = [
+    "EMBEDDED_ACTOR",
+    "PATIENCE_SECONDS",
+    "STEP_NAMES",
+    "Application",
+    "build",
+    "steps",
+]
 
 _log = logs.get_logger(__name__)
+# The first who asks for the runner makes it, in whichever thread.
+_MAKING: Final = Lock()
+
+STEP_NAMES: Final = ("conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements")
+"""The names of the steps, in the order they run; for who only tells of them."""
 
 EMBEDDED_ACTOR: Final = "embedded default"
 PATIENCE_SECONDS: Final = 3.5
 """How long a command waits for the next message: a chat takes one a second; a receiver that is down takes longer."""
+
+
+@cache
+def steps() -> tuple[AnyStep, ...]:
+    """The steps in the order they run."""
+    from app.post_audit.steps import bugs, conversions, enhancements, fake_data, infrastructure, live_fomo
+
+    return (
+        conversions.STEP,
+        infrastructure.STEP,
+        fake_data.STEP,
+        bugs.STEP,
+        live_fomo.STEP,
+        enhancements.STEP,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +69,31 @@ class Application:
 
     settings: Settings
     database: Database
-    runner: Runner
     senders: Mapping[str, Sender]
-    is_embedded: bool
-    direct: str | None = field(repr=False)
-    """The connection string; None where there is only the REST interface."""
-    server: ServerHandle | None = None
-    _beside: list[ServerHandle] = field(default_factory=list, repr=False)
-    """The embedded server that holds the engine's tables where the marketplace is reached over REST."""
+    place: Place
+    _runners: list[Runner] = field(default_factory=list, repr=False)
+    _queue_server: list[ServerHandle] = field(default_factory=list, repr=False)
+    """The embedded server that holds the engine's tables where the marketplace is reached over REST; one at most."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is the product's own, on this machine."""
+        return self.place.server is not None
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the steps; one for the whole application, which `stop` tells."""
+        from app.post_audit.runner import Runner
+
+        with _MAKING:
+            if not self._runners:
+                self._runners.append(Runner(self.database, steps(), lease=self.settings.lease))
+            return self._runners[0]
 
     @property
     def conninfo(self) -> str:
         """The connection string, for what only a direct connection can do; else `ConfigurationError`."""
-        return _needed(self.direct)
+        return self.place.conninfo
 
     def engine_conninfo(self) -> str:
         """Where the engine's tables are; they are made when they are missing.
@@ -69,25 +101,38 @@ class Application:
         Beside the marketplace, or over REST in the embedded server of this machine: which tick is run once, and who
         owns a run, stands in the marketplace in both cases.
         """
+        from app.post_audit.db.embedded import EmbeddedServer
+        from app.post_audit.engine import install
+
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
-        if self.direct is not None:
-            install(self.direct)
-            return self.direct
-        while self._beside:
-            self._beside.pop().close()
-        self._beside.append(EmbeddedServer(self.settings.data_directory).acquire())
-        install(conninfo := self._beside[-1].conninfo)
-        return conninfo
+        if self.place.direct is not None:
+            install(self.place.direct)
+            return self.place.direct
+        self._leave_queue_server()
+        server = EmbeddedServer(self.settings.data_directory).acquire()
+        self._queue_server.append(server)
+        install(server.conninfo)
+        return server.conninfo
+
+    def is_untouched(self) -> bool:
+        """Whether this is the embedded database and nothing has ever been in it, so that the demonstration may be."""
+        from app.post_audit.demonstration import first_run
+
+        return self.is_embedded and first_run.is_untouched(self.conninfo)
 
     def prepare_first_run(self) -> Loaded | None:
         """Load the demonstration into the embedded database when nothing has ever been in it."""
-        if not self.is_embedded or not first_run.is_untouched(self.conninfo):
+        from app.post_audit.demonstration import first_run
+
+        if not self.is_untouched():
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
     def take_in(self) -> list[Collected]:
         """Store the audits that lie in the inbox, each content once; files that cannot be read stay there."""
+        from app.post_audit.steps.enhancements.inbox import collect
+
         collected = collect(self.settings.inbox, self.database)
         for item in collected:
             if item.stored is None:
@@ -113,8 +158,10 @@ class Application:
 
         `queue` is None where the engine's tables have not been made, or are the embedded server's of each machine.
         """
+        from app.post_audit.engine import depth
+
         now: Any = self.database.call("post_audit_read_operations")
-        return {**now, "queue": None if self.direct is None else depth(self.direct)}
+        return {**now, "queue": None if self.place.direct is None else depth(self.place.direct)}
 
     def run_durably(self, wanted: Wanted, progress: Progress | None = None) -> RunReport:
         """Run once, through the queue, so that any worker goes on with it if this process dies; then send what is due.
@@ -122,25 +169,64 @@ class Application:
         Over REST directly: the queue would be this machine's own, and the run's lease in the marketplace already lets
         the next run of any machine go on with it. The same where the engine's tables are missing and may not be made.
         """
-        if self.direct is None:
+        from app.post_audit.engine import install, run_once
+
+        if self.place.direct is None:
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         # a database without the migration is told of, and not given tables
         self.database.call("post_audit_read_clock")
         try:
-            install(self.direct)
+            install(self.place.direct)
         except ConfigurationError as error:
             _log.warning("engine.not_used", why=str(error))
             return self.run(tick=wanted.tick, kind=wanted.kind, progress=progress)
         report = run_once(self, wanted, lease=self.settings.lease, progress=progress)
         return self.runner.reread(report) if self.deliver().tried else report
 
+    def ask(self, wanted: Wanted) -> bool:
+        """Put a run into the queue, so that somebody makes it if this process dies; False where there is no queue."""
+        from app.post_audit.engine import ask
+
+        if self.place.direct is None:
+            return False
+        try:
+            ask(self, wanted, lease=self.settings.lease)
+        except PostAuditError as error:
+            _log.warning("engine.not_used", tick=wanted.tick, why=str(error))
+            return False
+        return True
+
+    def drain(self, stopping: Event) -> None:
+        """Make the runs that wait in the queue until none does or `stopping` is set, then send what is due."""
+        from app.post_audit.engine import drain
+
+        if self.place.direct is not None and drain(self, lease=self.settings.lease, stopping=stopping):
+            self.deliver()
+
     def deliver(self, *, patience_seconds: float = PATIENCE_SECONDS, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, waiting no longer than this for the next (see `outbox.dispatch`)."""
-        return dispatch(self.database, self.senders, patience_seconds=patience_seconds, stop=stop)
+        from app.post_audit.runner import owner
+
+        return dispatch(
+            self.database,
+            self.senders,
+            patience_seconds=patience_seconds,
+            stop=stop,
+            owner=owner.mine(),
+        )
+
+    def tidy(self) -> int:
+        """Delete a part of the messages that ended long ago, where that is due today; how many."""
+        answer: Any = self.database.call(
+            "post_audit_maintain_old_messages", keep_days=self.settings.keep_messages_days
+        )
+        if answer["pruned"]:
+            _log.info("outbox.pruned", messages=answer["pruned"], days=self.settings.keep_messages_days)
+        return int(answer["pruned"])
 
     def renewed(self) -> Application:
         """The same application over an embedded server that answers; itself over a database of somebody's own."""
-        if self.server is None:
+        if not self.is_embedded:
             return self
         fresh = build(self.settings)
         self.close()
@@ -149,80 +235,18 @@ class Application:
     def close(self) -> None:
         """Give back connections and the embedded server."""
         self.database.close()
-        while self._beside:
-            self._beside.pop().close()
-        if self.server is not None:
-            self.server.close()
+        self._leave_queue_server()
+        self.place.close()
+
+    def _leave_queue_server(self) -> None:
+        while self._queue_server:
+            self._queue_server.pop().close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where the database is, directly or over REST."""
-
-    direct: str | None = field(repr=False)
-    rest: RestDatabase | None = None
-    server: ServerHandle | None = None
-
-    @property
-    def conninfo(self) -> str:
-        """The connection string; `ConfigurationError` where there is only the REST interface."""
-        return _needed(self.direct)
-
-    def database(self) -> Database:
-        """The port to it; nothing is opened before its first call."""
-        return self.rest or PsycopgDatabase(
-            self.conninfo, label="embedded" if self.server is not None else ""
-        )
-
-    def close(self) -> None:
-        """Let go of the embedded server."""
-        if self.server is not None:
-            self.server.close()
-
-
-def _needed(conninfo: str | None) -> str:
-    if conninfo is None:
-        raise ConfigurationError(
-            "This needs a direct connection to the database; SUPABASE_URL gives only the REST interface.",
-            cure="Set DATABASE_URL as well, to the project's connection string (Supabase: Connect > Session "
-            "pooler), as the user postgres.",
-        )
-    return conninfo
-
-
-def open_connection(settings: Settings) -> _Place:
-    """Find the database: DATABASE_URL, else Supabase's REST interface, else the embedded server, which is started.
-
-    Raises `ConfigurationError` when only one of Supabase's two settings is given: a demonstration must never answer
-    in the place of somebody's own data.
-    """
-    if settings.database_url is not None:
-        return _Place(direct=settings.database_url.get_secret_value())
-    url, key = settings.supabase_url, settings.supabase_service_role_key
-    if url is not None and key is not None:
-        return _Place(direct=None, rest=RestDatabase(url, key.get_secret_value()))
-    if url is not None:
-        raise ConfigurationError(
-            "SUPABASE_URL is set, and SUPABASE_SERVICE_ROLE_KEY is not.",
-            cure="Set it to the project's secret key (Supabase: Project Settings > API Keys), or set DATABASE_URL, "
-            "or unset SUPABASE_URL to use the embedded database.",
-        )
-    if key is not None:
-        raise ConfigurationError(
-            "SUPABASE_SERVICE_ROLE_KEY is set, and SUPABASE_URL is not.",
-            cure="Set it to the project's address, https://PROJECT.supabase.co, or unset the key to use the "
-            "embedded database.",
-        )
-    handle = EmbeddedServer(settings.data_directory).acquire()
-    return _Place(direct=handle.conninfo, server=handle)
 
 
 def build(settings: Settings | None = None, *, terminal_level: int | None = None) -> Application:
@@ -231,11 +255,14 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     The embedded database is migrated when it needs to be, and its steps are armed when it is new; a database of
     somebody's own is migrated and armed only on request. Raises `ConfigurationError` when it cannot be used.
     """
+    from app.post_audit.db.migrate import migrate, needs_migration
+    from app.post_audit.db.place import find_database
+
     settings = settings or load_settings()
     chosen = {} if terminal_level is None else {"terminal_level": terminal_level}
     logs.configure(log_file=settings.log_file, level=settings.log_level, secrets=settings.secrets(), **chosen)
     senders = receivers(settings)
-    place = open_connection(settings)
+    place = find_database(settings)
     try:
         is_new = False
         if place.server is not None and needs_migration(place.conninfo):
@@ -250,11 +277,8 @@ def build(settings: Settings | None = None, *, terminal_level: int | None = None
     return Application(
         settings=settings,
         database=database,
-        runner=Runner(database, STEPS, lease=settings.lease),
         senders=senders,
-        is_embedded=place.server is not None,
-        direct=place.direct,
-        server=place.server,
+        place=place,
     )
 
 

@@ -217,5 +217,7 @@ def error_for_sqlstate(sqlstate: str | None, message: str, hint: str = "") -> Da
         found = _BY_PREFIX.get(code[:length])
         if found is not None:
             kind, cure = found
-            return kind(message, cure=hint or cure, sqlstate=code)
+            # What PostgreSQL itself advises about a function that is not there is for programmers.
+            is_told = bool(hint) and kind is not FunctionMissing
+            return kind(message, cure=hint if is_told else cure, sqlstate=code)
     return DatabaseError(message, cure=hint, sqlstate=sqlstate)

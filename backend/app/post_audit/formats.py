@@ -10,7 +10,7 @@ import math
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-__all__ = ["IST", "count", "duration", "ist", "ist_time", "percent", "ratio_in_words", "rupees"]
+__all__ = ["IST", "count", "counted", "duration", "ist", "ist_time", "percent", "ratio_in_words", "rupees"]
 
 IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 """India's time has had this one offset since 1945 and no daylight saving, so it needs no time zone files."""
@@ -36,6 +36,11 @@ def count(number: int) -> str:
         head, pair = head[:-2], head[-2:]
         groups.insert(0, pair)
     return ("-" if number < 0 else "") + ",".join(groups)
+
+
+def counted(number: int, thing: str) -> str:
+    """Write how many things there are, where more than one end with an s: `1 bug`, `1,200 bugs`."""
+    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
 def rupees(paise: int) -> str:

@@ -1,7 +1,6 @@
 """Logging: for a person on a terminal, one JSON object a line in the log file, and never a secret in either.
 
-Secrets are taken out at the source: a filter on every record of every logger, ours and the libraries', replaces
-known values and what looks like a password in an address or a bot's token.
+Secrets are taken out at the source: every record of every logger, ours and the libraries', passes `secrecy.redact`.
 """
 
 from __future__ import annotations
@@ -9,17 +8,17 @@ from __future__ import annotations
 import fcntl
 import logging
 import logging.handlers
-import re
 import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import structlog
 
+from app.post_audit.secrecy import hide, redact
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -31,66 +30,10 @@ __all__ = [
     "SharedRotatingFileHandler",
     "configure",
     "get_logger",
-    "hide",
-    "redact",
 ]
 
 MAXIMUM_BYTES: Final = 5_000_000
 BACKUPS: Final = 5
-# Shorter values would blank ordinary words.
-_SHORTEST_SECRET: Final = 6
-# Paths of webhooks are secrets when they are long; /webhook is none.
-_SHORTEST_PATH: Final = 12
-_SHORTEST_SEGMENT: Final = 16
-_REDACTED: Final = "[redacted]"
-
-_PATTERNS: Final = (
-    # the password in user:password@host
-    (re.compile(r"(?<=://)([^\s:/@]*):([^\s/@]+)@"), rf"\1:{_REDACTED}@"),
-    # Telegram's bot token, in an address or alone
-    (re.compile(r"\b(bot)?\d{6,12}:[A-Za-z0-9_-]{30,}\b"), _REDACTED),
-    # Supabase keys: a JSON web token, or sb_secret_...
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _REDACTED),
-    (re.compile(r"\bsb_secret_[\w-]+"), _REDACTED),
-    # the link that signs in once, as an access log has it
-    (re.compile(r"(?<=[?&]link=)[\w-]{20,}"), _REDACTED),
-    (
-        re.compile(
-            r"(?i)\b(password|apikey|authorization)(['\"]?\s*[=:]\s*['\"]?)(?:bearer\s+)?[^\s'\",;&]+"
-        ),
-        rf"\1\2{_REDACTED}",
-    ),
-)
-_known: set[str] = set()
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """A secret and, where it is an address, what of it may be printed without the rest."""
-    yield secret
-    if "://" not in secret:
-        return
-    try:
-        parts = urlsplit(secret)
-        password = parts.password or ""
-    except ValueError:
-        return
-    for part in (password, *(value for _, value in parse_qsl(parts.query))):
-        yield part
-        yield unquote(part)
-    if parts.scheme in {"http", "https"}:
-        # as servers and libraries name a request
-        if len(parts.path) >= _SHORTEST_PATH:
-            yield parts.path
-        yield from (segment for segment in parts.path.split("/") if len(segment) >= _SHORTEST_SEGMENT)
-
-
-def redact(text: str) -> str:
-    """Take every known secret, and what looks like one, out of a text."""
-    for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, _REDACTED)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _redact_value(value: object) -> object:
@@ -141,12 +84,6 @@ class SharedRotatingFileHandler(logging.handlers.WatchedFileHandler):
             self.reopenIfNeeded()
 
 
-def hide(secrets: Iterable[str]) -> None:
-    """Know these secrets, and no others, in all that is redacted from now on."""
-    _known.clear()
-    _known.update(form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST_SECRET)
-
-
 def configure(
     *, log_file: Path | None, level: str, secrets: Iterable[str], terminal_level: int = logging.WARNING
 ) -> None:
@@ -172,34 +109,16 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    as_json = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            remove_meta,
-            structlog.processors.format_exc_info,
-            _redact_event,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-    )
-    for_people = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            remove_meta,
-            structlog.processors.format_exc_info,
-            _redact_event,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-    )
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    handlers[0].setFormatter(for_people)
-    handlers[0].setLevel(terminal_level)
+    on_terminal = logging.StreamHandler(sys.stderr)
+    on_terminal.setFormatter(_formatter(shared, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    on_terminal.setLevel(terminal_level)
+    handlers: list[logging.Handler] = [on_terminal]
     trouble: OSError | None = None
     try:
         if log_file is not None:
             log_file.parent.mkdir(parents=True, exist_ok=True)
             in_file = SharedRotatingFileHandler(log_file, encoding="utf-8", delay=False)
-            in_file.setFormatter(as_json)
+            in_file.setFormatter(_formatter(shared, structlog.processors.JSONRenderer(ensure_ascii=False)))
             handlers.append(in_file)
     except OSError as error:
         trouble = error
@@ -217,6 +136,19 @@ def configure(
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     if trouble is not None:
         get_logger(__name__).warning("log.file_unusable", path=str(log_file), why=trouble.strerror)
+
+
+def _formatter(shared: list[Any], renderer: Any) -> structlog.stdlib.ProcessorFormatter:  # noqa: ANN401 - a processor
+    """What makes a line of a record, ours or a library's, without secrets."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            _redact_event,
+            renderer,
+        ],
+    )
 
 
 def _tell_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -80,6 +80,16 @@ class Settings(BaseSettings):
             description="how long n8n or Telegram may take to answer one message",
         ),
     ] = 10.0
+    keep_messages_days: Annotated[
+        int,
+        Field(
+            alias="POST_AUDIT_KEEP_MESSAGES_DAYS",
+            ge=8,
+            le=3650,
+            description="messages that ended so many days ago are deleted, once a day, by any worker; the newest of "
+            "each subject stays, and decisions keep whom they told",
+        ),
+    ] = 90
     telegram_api: Annotated[
         str,
         Field(alias="POST_AUDIT_TELEGRAM_API", description="the Bot API's address, for a server of your own"),

@@ -9,7 +9,8 @@ A decision is a value: frozen, comparable, complete. Whatever its text says stan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +38,8 @@ FactsT = TypeVar("FactsT")
 PolicyT = TypeVar("PolicyT")
 
 Number = int | float | str | bool | None
+
+_ONE_OR_MANY: Final = re.compile(r"\{(\w+):([^{}|]*)\|([^{}|]*)\}")
 
 
 class Outcome(StrEnum):
@@ -73,8 +76,10 @@ class Reason:
 class ReasonCode:
     """A kind of reason, kept as a constant: `code` for machines and a sentence with named gaps.
 
-    >>> ReasonCode("example.too_few", "{sent} of {needed} sent.")(sent=40, needed=100).text
-    '40 of 100 sent.'
+    A gap with two words chooses one: the first where its number is 1, else the second.
+
+    >>> ReasonCode("example.too_few", "{sent} of {needed} {sent:is|are} sent.")(sent=40, needed=100).text
+    '40 of 100 are sent.'
     """
 
     code: str
@@ -82,7 +87,13 @@ class ReasonCode:
 
     def __call__(self, **numbers: Number) -> Reason:
         """Fill the gaps; every gap needs a number of its name (format specifications apply)."""
-        return Reason(code=self.code, text=self.sentence.format(**numbers), numbers=numbers)
+        return Reason(code=self.code, text=self.worded(numbers).format(**numbers), numbers=numbers)
+
+    def worded(self, numbers: Mapping[str, Number]) -> str:
+        """Choose the words that these numbers ask for; the other gaps are still open."""
+        return _ONE_OR_MANY.sub(
+            lambda choice: choice[2] if numbers[choice[1]] == 1 else choice[3], self.sentence
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,12 +167,22 @@ class Decision:
             raise ValueError(message)
 
 
+def _nothing_to_prepare(_database: Database, _policy: object) -> Iterable[str]:
+    return ()
+
+
+def _untold(_notice: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step(Generic[FactsT, PolicyT]):
     """One of the protocol's steps.
 
     `gather(database, policy, as_of)` reads the facts as they stand at `as_of` (UTC); `decide(facts, policy)`
-    is pure. `title` is what a person calls the step, `question` what it answers. Changes that are too many for
+    is pure. `prepare(database, policy)` does beforehand what may take longer than a look, in short calls, and yields
+    a notice for people after each; a page looks without it.
+    `title` is what a person calls the step, `question` what it answers. Changes that are too many for
     one call of two seconds are carried out `batch_size` at a time, each batch one transaction.
     """
 
@@ -171,10 +192,13 @@ class Step(Generic[FactsT, PolicyT]):
     policy: PolicyT
     gather: Callable[[Database, PolicyT, datetime], FactsT]
     decide: Callable[[FactsT, PolicyT], Decision]
+    prepare: Callable[[Database, PolicyT], Iterable[str]] = _nothing_to_prepare
     batch_size: int = 500
 
-    def run(self, database: Database, as_of: datetime) -> Decision:
-        """Gather and decide; change nothing."""
+    def run(self, database: Database, as_of: datetime, tell: Callable[[str], None] = _untold) -> Decision:
+        """Prepare, gather and decide; change nothing. `tell` hears how the preparation goes on."""
+        for notice in self.prepare(database, self.policy):
+            tell(notice)
         return self.decide(self.gather(database, self.policy, as_of), self.policy)
 
 

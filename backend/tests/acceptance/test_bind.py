@@ -61,10 +61,10 @@ def test_the_guess_is_bound_and_every_step_decides(
     assert product.run("run").returncode == 0
 
 
-@pytest.mark.direct_only("it binds, which over REST nobody may")
 def test_what_nothing_keeps_unique_is_shown_and_not_bound(
-    product: Product, connection: psycopg.Connection
+    product: Product, connection: psycopg.Connection, conninfo: str
 ) -> None:
+    owner = replace(product, settings={"DATABASE_URL": conninfo})
     connection.execute("""
         CREATE TABLE public.vendors (id bigint, name text, email text, phone text, city text, "createdAt" timestamptz);
         CREATE VIEW public.sellers AS SELECT id, name FROM public.vendors;
@@ -75,10 +75,10 @@ def test_what_nothing_keeps_unique_is_shown_and_not_bound(
     # the view shows no id twice; of the table it is the other way round
     assert told.stdout.index("suppliers ← public.sellers") < told.stdout.index("suppliers ← public.vendors")
     connection.execute("DROP VIEW public.sellers")
-    document = product.json("bind", "--guess", "--accept")
+    document = owner.json("bind", "--guess", "--accept")
     assert ([guess["unique_id"] for guess in document["guesses"]], document["bindings"]) == ([False], [])
     connection.execute("ALTER TABLE public.vendors ADD PRIMARY KEY (id)")
-    bound = product.json("bind", "--guess", "--accept")["bindings"]
+    bound = owner.json("bind", "--guess", "--accept")["bindings"]
     assert [binding["relation"].removeprefix("public.") for binding in bound] == ["vendors"]
 
 
@@ -105,6 +105,24 @@ def test_binding_needs_the_owner(tmp_path: Path, gateway: Gateway, supabase_conn
         assert ended.returncode == 1
         assert "DATABASE_URL" in ended.stderr
         assert marketplace.one(owner, OURS) is None
+
+
+def test_where_one_guess_is_refused_none_is_bound(tmp_path: Path, supabase_conninfo: str) -> None:
+    product = Product(tmp_path, {"DATABASE_URL": supabase_conninfo}, preloaded=True)
+    with psycopg.connect(supabase_conninfo, autocommit=True) as owner:
+        owner.execute(prisma.TABLES + prisma.ROWS)
+        owner.execute("REVOKE SELECT ON public.benefits_tracking FROM service_role")
+        views = "SELECT jsonb_object_agg(relname, oid) FROM pg_class WHERE relnamespace = 'post_audit'::regnamespace"
+        before = marketplace.one(owner, views)
+        ended = product.run("bind", "--guess", "--accept")
+        assert ended.returncode == 2
+        said = " ".join(ended.stderr.split())
+        assert "The role earnings cannot be public.benefits_tracking" in said
+        assert "GRANT SELECT ON public.benefits_tracking TO service_role" in said
+        assert marketplace.one(owner, OURS) is None
+        assert marketplace.one(owner, views) == before
+        owner.execute("GRANT SELECT ON public.benefits_tracking TO service_role")
+        assert len(product.json("bind", "--guess", "--accept")["bindings"]) == 3
 
 
 def test_what_is_bound_is_no_more_open_than_before(supabase_conninfo: str) -> None:

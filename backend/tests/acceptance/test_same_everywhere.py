@@ -1,4 +1,4 @@
-"""One marketplace, reached directly and over REST, in our tables and in Prisma's: the same six decisions.
+"""One marketplace, reached directly and over REST, in our tables and in Prisma's: the same decisions and answers.
 
 What may differ is what is given out anew with every run (ids of runs and decisions, tokens, moments of the clock on
 the wall) and what names a table or digests a row as it lies in one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +16,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from app.post_audit.db.psycopg_database import PsycopgDatabase
+from app.post_audit.db.rest_database import RestDatabase
+from app.post_audit.ports import Database
+from app.post_audit.web.server import create_app
 from tests.support import marketplace, prisma
 from tests.support.databases import Databases
 from tests.support.gateway import Gateway
 from tests.support.product import Product
+from tests.support.web import browser
 
 pytestmark = pytest.mark.acceptance
 
@@ -52,9 +57,11 @@ ANALYZE
 # Clocks on the wall, where the database is, horizons of snapshots, and digests of rows as they lie in their table.
 CHANCE: Final = {
     "carried_out_at", "created_at", "decided_at", "duration_ms", "finished_at", "next_attempt_at", "settled_at",
-    "started_at", "database", "owner", "tick", "token", "snapshot", "digest",
+    "started_at", "lease_expires_at", "at", "now", "database", "owner", "tick", "token", "snapshot", "digest",
 }  # fmt: skip
-MESSAGE: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MESSAGE: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|msg_[0-9a-f]{32}")
+# It looks at the way to the database itself.
+TELLS_OF_THE_WAY: Final = "/api/admin/doctor"
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +101,32 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     return "a message" if isinstance(value, str) and MESSAGE.fullmatch(value) else value
 
 
+def answers(product: Product) -> dict[str, Any]:
+    """What every address answers to whoever only reads; where one thing is asked for, the first."""
+    settings = product.settings
+    database: Database = (
+        PsycopgDatabase(settings["DATABASE_URL"])
+        if "DATABASE_URL" in settings
+        else RestDatabase(settings["SUPABASE_URL"], settings["SUPABASE_SERVICE_ROLE_KEY"])
+    )
+    app = create_app(database)
+    paths = [path for path, deeds in app.openapi()["paths"].items() if "get" in deeds]
+    with closing(database), browser(app) as client:
+        asked = {
+            path: client.get(re.sub(r"\{\w+\}", "1", path)) for path in paths if path != TELLS_OF_THE_WAY
+        }
+    return {
+        path: [answer.status_code, answer.json() if "json" in answer.headers["content-type"] else answer.text]
+        for path, answer in asked.items()
+    }
+
+
 def told(product: Product, looking: psycopg.Connection) -> dict[str, Any]:
     """What one run and its undo say, and every row that the deciding left behind."""
     report = product.json("run")
     report["decisions"] = product.json("decisions")
     report["undone"] = product.json("undo", "2")
+    report["api"] = answers(product)
     rows = "SELECT jsonb_agg(to_jsonb(t) ORDER BY {order}) FROM post_audit.{table} AS t"
     for table, order in (("changes", "decision_id, position"), ("decisions", "id"), ("outbox", "sequence")):
         report[f"rows of {table}"] = marketplace.one(looking, rows.format(table=table, order=order))
@@ -129,5 +157,6 @@ def test_the_same_marketplace_is_decided_the_same(
     # a run that has something to say, or the comparison says nothing
     assert len(first["rows of changes"]) > 100
     assert len(first["rows of outbox"]) >= 5
+    assert sum(status == 200 for status, _ in first["api"].values()) > 20
     for place, answer in answers.items():
         assert answer == first, place

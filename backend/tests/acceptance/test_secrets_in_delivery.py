@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, get_args
@@ -19,7 +17,7 @@ from app.post_audit.ports import Database
 from app.post_audit.settings import Settings
 from app.post_audit.web.server import create_app
 from tests.support.outbox import Outbox
-from tests.support.planted import PLANTED, everything, found, planted_address
+from tests.support.planted import PLANTED, everything, found, planted_settings
 from tests.support.product import Product
 from tests.support.receiver import Kind, Receiver
 from tests.support.telegram import GROUP, BotApi
@@ -31,13 +29,12 @@ SIGNING: Final = PLANTED["POST_AUDIT_N8N_SIGNING_SECRET"]
 
 
 @pytest.fixture
-def settings(conninfo: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], Receiver, BotApi]]:
+def settings(reached: dict[str, str], tmp_path: Path) -> Iterator[tuple[dict[str, str], Receiver, BotApi]]:
     with Receiver(secret=SIGNING) as receiver, BotApi(token=TOKEN, spacing=None, per_minute=None) as api:
         host = receiver.url.removeprefix("http://").partition("/")[0]
         yield (
             {
-                **PLANTED,
-                "DATABASE_URL": planted_address(conninfo),
+                **planted_settings(reached),
                 "N8N_WEBHOOK_SCALE": f"http://user:PLANTEDscale@{host}/webhook/PLANTED-scale-path?key=PLANTEDkey",
                 "TELEGRAM_CHAT_ID": GROUP,
                 "POST_AUDIT_TELEGRAM_API": api.url,
@@ -49,23 +46,7 @@ def settings(conninfo: str, tmp_path: Path) -> Iterator[tuple[dict[str, str], Re
         )
 
 
-@pytest.fixture
-def _former_handlers() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        if handler not in handlers:
-            handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-
-
-@pytest.mark.usefixtures("_former_handlers")
+@pytest.mark.usefixtures("own_logging")
 def test_no_fault_of_a_receiver_brings_a_secret_to_light(
     settings: tuple[dict[str, str], Receiver, BotApi],
     connection: psycopg.Connection,

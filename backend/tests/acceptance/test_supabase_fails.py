@@ -30,7 +30,7 @@ def owner(supabase_conninfo: str) -> Iterator[psycopg.Connection]:
         pytest.param(fault, marks=[] if fault == "expired" else pytest.mark.slow)
         for fault in LASTING
         # these take ten seconds a call
-        if fault not in {"silence", "trickle"}
+        if fault not in {"silence", "trickle", "drip"}
     ],
 )
 def test_it_is_told_in_a_sentence(

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from typer.main import get_command
 
 from app.post_audit import errors
 from app.post_audit.cli.shared import app
+from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.settings import Settings
+from app.post_audit.web.pages import all_pages
+from app.post_audit.web.pages.page import Page
+from app.post_audit.web.server import create_app
 from tests.architecture.clone import ROOT
 
 REFERENCE: Final = ROOT / "docs/reference"
 MIGRATION: Final = ROOT / "supabase/migrations/20251109_post_audit_protocol.sql"
+NOWHERE: Final = "postgresql://nobody@127.0.0.1:9/nothing"
+_ENDINGS: Final = frozenset({"py", "sql", "md", "lock", "toml"})
 SAMPLES: Final = "samples"
 """Audit reports as their tools wrote them; what they link to is not ours."""
 
@@ -76,6 +85,29 @@ def named_commands(text: str) -> list[tuple[str, str]]:
     ]
 
 
+def unknown_to_the_code(text: str) -> list[str]:
+    """The modules, and the names `owner.name`, that a document gives in code marks and the protocol does not have."""
+    code = {f"/{path.relative_to(ROOT).as_posix()}": path.read_text("utf-8") for path in _code()}
+    modules = re.findall(r"`((?:\w+/)*\w+\.(?:py|sql))`", text)
+    names = re.findall(r"`(\w+)\.(\w+)(?:\([^`]*)?`", text)
+    missing = [
+        module
+        for module in modules
+        if not (ROOT / module).is_file() and not any(path.endswith(f"/{module}") for path in code)
+    ]
+    return missing + [
+        f"{owner}.{name}"
+        for owner, name in names
+        if name not in _ENDINGS
+        and not any(name in body and owner in path + body for path, body in code.items())
+    ]
+
+
+def _code() -> Iterator[Path]:
+    for folder, pattern in (("backend/app", "*.py"), ("supabase", "*.sql")):
+        yield from (ROOT / folder).rglob(pattern)
+
+
 def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own class
     for name, command in group.commands.items():
         full = f"{words} {name}".strip()
@@ -83,6 +115,44 @@ def _commands(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:  # noqa
             yield from _commands(command, full)
         else:
             yield full, command
+
+
+def endpoints(app: FastAPI) -> set[str]:
+    """Every method and path that an application answers to."""
+    return {
+        f"{method} {route.path_format}"
+        for route in iter_route_contexts(app.routes)
+        for method in (getattr(route, "methods", None) or set()) - {"HEAD"}
+    }
+
+
+def undocumented_pages(text: str, pages: Sequence[Page]) -> list[str]:
+    """What the reference of the pages does not say of them: their address and purpose in the list, or who may."""
+    missing = []
+    for page in pages:
+        listed = rf"^\| \[`{re.escape(page.path)}`\]\(#[^)]+\) \| {re.escape(page.title)} \| \S"
+        if not re.search(listed, text, re.MULTILINE):
+            missing.append(f"{page.path} is not listed")
+        section = _section_of(text, page)
+        if f"`{page.path}`" not in section or "Who may open it: " not in section:
+            missing.append(f"{page.path} has no section")
+    return missing
+
+
+def _section_of(text: str, page: Page) -> str:
+    found = re.search(rf"^## {re.escape(page.title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    return "" if found is None else found[1]
+
+
+def _to_be_told(operation: dict[str, Any], described: dict[str, Any]) -> Iterator[str]:
+    yield "Who may: "
+    yield "Answers 20"
+    for parameter in operation.get("parameters", []):
+        yield f"| `{parameter['name']}` | {parameter['in']} | "
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        for option in (content["schema"], *content["schema"].get("anyOf", ())):
+            shape = described["components"]["schemas"].get(option.get("$ref", "").rpartition("/")[2], {})
+            yield from (f"| `{name}` | body | " for name in shape.get("properties", ()))
 
 
 def _documents(project_files: list[Path]) -> list[Path]:
@@ -148,6 +218,67 @@ def test_every_error_is_documented() -> None:
     assert shown == {name for name in errors.__all__ if name[0].isupper()}
 
 
+def test_every_endpoint_is_documented() -> None:
+    text = _reference("api.md")
+    app = create_app(PsycopgDatabase(NOWHERE))
+    listed = set(re.findall(r"^\| \[?`([A-Z]+ /[^`]*)`[^|]*\| [^| ]", text, re.MULTILINE))
+    assert listed == endpoints(app)
+    # what programs ask has a section: who may, and how it is answered
+    sections = dict(re.findall(r"^### ([A-Z]+ /\S*)\n(.*?)(?=^##|\Z)", text, flags=re.MULTILINE | re.DOTALL))
+    described = app.openapi()
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert sorted(sections) == sorted(operations)
+    missing = [
+        f"{endpoint}: {told}"
+        for endpoint, section in sections.items()
+        for told in _to_be_told(operations[endpoint], described)
+        if told not in section
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "who"),
+    [
+        ("GET /ready", "anybody"),
+        ("POST /api/bugs", "anybody"),
+        ("GET /api/admin/status", "viewer"),
+        ("PUT /api/admin/modes/{step}", "operator"),
+        ("GET /api/admin/audit-log", "approver"),
+        ("POST /api/admin/decisions/{decision_id}/undo", "approver"),
+        # the gate's own word: its route names no role
+        ("POST /api/admin/audits", "operator"),
+    ],
+)
+def test_who_may_is_what_the_gate_and_the_route_say(endpoint: str, who: str) -> None:
+    section = _reference("api.md").partition(f"\n### {endpoint}\n")[2].partition("\n##")[0]
+    assert f"Who may: {who}.\n" in section
+    assert (" 401" in section) == (who != "anybody")
+
+
+def test_every_page_is_documented() -> None:
+    text = _reference("pages.md")
+    assert undocumented_pages(text, all_pages()) == []
+    assert len(re.findall(r"^\| \[`/", text, re.MULTILINE)) == len(all_pages()), (
+        "a page that there is no more"
+    )
+    # where something is offered to a role, a page that is drawn there says what, and to whom
+    drawn: dict[str, list[Page]] = {}
+    for page in all_pages():
+        for module in {part.draw.__module__ for part in page.parts}:
+            drawn.setdefault(module, []).append(page)
+    offering = {name for name in drawn if ".allows(Role." in inspect.getsource(sys.modules[name])}
+    assert offering
+    deed = re.compile(r"^\| .* \| (?:operator|approver)\b", re.MULTILINE)
+    assert [
+        name for name in offering if not any(deed.search(_section_of(text, page)) for page in drawn[name])
+    ] == []
+
+
 def test_every_link_leads_somewhere(project_files: list[Path]) -> None:
     documents = _documents(project_files)
     assert documents, "there is no document, so nothing was looked at"
@@ -197,6 +328,16 @@ def test_the_architecture_tells_the_layers_as_the_linter_holds_them() -> None:
     assert told == held, "the table of layers in docs/architecture.md"
 
 
+def test_every_module_and_name_of_the_architecture_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert unknown_to_the_code(text) == []
+
+
+def test_a_name_that_is_gone_is_found() -> None:
+    text = "`runner/loop.py` and `Runner.run`, `runner/gone.py` and `runner._Gone`"
+    assert unknown_to_the_code(text) == ["runner/gone.py", "runner._Gone"]
+
+
 def test_decisions_are_numbered_listed_and_short() -> None:
     records = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
     numbers = [int(record.name[:4]) for record in records]
@@ -231,6 +372,24 @@ def test_a_broken_link_is_found(tmp_path: Path, link: str, *, is_broken: bool) -
     document = tmp_path / "document.md"
     document.write_text(f"# Here it is\n\n{link}\n")
     assert bool(broken_links(document, tmp_path)) == is_broken
+
+
+def test_a_route_that_is_added_is_found() -> None:
+    app = create_app(PsycopgDatabase(NOWHERE))
+    before = endpoints(app)
+    planted = APIRouter()
+    planted.add_api_route("/api/planted/{number}", lambda number: number, methods=["PATCH"])
+    app.include_router(planted)
+    assert endpoints(app) - before == {"PATCH /api/planted/{number}"}
+    assert {"GET /login", "GET /openapi.json", "PUT /api/admin/modes/{step}"} <= before
+
+
+def test_a_page_that_is_added_is_found() -> None:
+    planted = Page(path="/admin/planted", title="Planted", load=lambda _house, _query: None, parts=())
+    assert undocumented_pages(_reference("pages.md"), [*all_pages(), planted]) == [
+        "/admin/planted is not listed",
+        "/admin/planted has no section",
+    ]
 
 
 def test_commands_are_found_in_code_alone() -> None:

@@ -21,6 +21,7 @@ DESIGNED: Final = [
     ["__main__"],
     ["cli"],
     ["web"],
+    ["doctor"],
     ["protocol"],
     ["compose"],
     ["engine"],
@@ -29,7 +30,7 @@ DESIGNED: Final = [
     ["steps", "outbox", "db"],
     ["step", "codec"],
     ["ports", "logs", "settings"],
-    ["errors", "formats"],
+    ["errors", "formats", "secrecy"],
 ]
 
 UPWARD: Final = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, 
 
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from tests.support import marketplace
-from tests.support.product import Product, until
+from tests.support.product import Forked, Product, until
 from tests.support.web import PASSWORD, add_user
 
 SECRET: Final = "a secret of thirty-two signs, or more"
@@ -89,6 +90,41 @@ def site(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -
         finally:
             serving.process.terminate()
             serving.ended()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A server of a test's own, and the page of whoever opened the link that it printed."""
+
+    process: Forked
+    page: Page
+    said: str
+
+
+@contextmanager
+def served_alone(product: Product, chromium: Browser) -> Iterator[Served]:
+    """Serve an installation without a secret, and open its first page."""
+    port = _free_port()
+    process = product.fork("serve", "--port", str(port))
+
+    def answers() -> bool:
+        assert not process.has_ended, process.ended()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    context = chromium.new_context()
+    try:
+        until(answers, "the port answers")
+        said = process.output.read_text(encoding="utf-8")
+        page = context.new_page()
+        page.goto(said.partition("Sign in once with ")[2].split()[0])
+        page.goto(f"http://127.0.0.1:{port}/admin")
+        page.wait_for_function("window.did_handshake === true")
+        yield Served(process=process, page=page, said=said)
+    finally:
+        context.close()
+        process.process.terminate()
+        process.ended()
 
 
 def _signed_in(chromium: Browser, address: str, name: str) -> Any:  # noqa: ANN401 - Playwright's own shape

@@ -100,3 +100,26 @@ def test_who_may_look_can_change_nothing(visit: Visit, changing: psycopg.Connect
             "{'Content-Type': 'application/json'}, body: '{}'})).status"
         )
         assert refused == 403
+
+
+def test_what_the_doctor_finds_is_on_the_house_and_on_its_page(
+    visit: Visit, changing: psycopg.Connection
+) -> None:
+    page = visit("/admin/doctor")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong.")
+    expect(page.get_by_text("A/B test: ")).to_be_visible()
+    expect(page.get_by_text("Samples of Invite message:")).to_be_visible()
+    changing.execute("ALTER TABLE public.bugs DISABLE ROW LEVEL SECURITY")
+    try:
+        expect(page.get_by_role("heading", level=1)).to_have_text("One thing is wrong.")
+        house = visit("/admin")
+        panel = house.locator("[data-key='wrong-access.row_level_security']")
+        expect(panel).to_contain_text("on 1 of our tables: public.bugs")
+        panel.get_by_role("link", name="See all").click()
+        expect(house.get_by_role("heading", level=1)).to_have_text("One thing is wrong.")
+        expect(visit("/admin/settings").get_by_text("Row level security is off")).to_be_visible()
+    finally:
+        changing.execute("ALTER TABLE public.bugs ENABLE ROW LEVEL SECURITY")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong.")
+    page.get_by_role("button", name="Ask n8n and Telegram").click()
+    expect(page.get_by_text("n8n and Telegram have been asked.")).to_be_visible()

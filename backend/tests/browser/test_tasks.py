@@ -129,3 +129,26 @@ def test_an_audit_is_shown_before_it_is_taken_in_and_the_queue_empties(
     page.get_by_role("region", name="Selected tasks").get_by_role("button", name="Complete").click()
     expect(page.get_by_text("0 TASKS PENDING")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is left to do.")
+
+
+def test_a_report_that_is_dropped_is_read(visit: Visit, tmp_path: Path) -> None:
+    report = tmp_path / "dropped.json"
+    report.write_text(json.dumps(AUDIT), encoding="utf-8")
+    page = visit("/admin/pending", name="omkar")
+    page.get_by_role("button", name="Upload audit").click()
+    zone = page.locator(".drop")
+    place = zone.bounding_box()
+    assert place is not None
+    # as the browser itself meets files that are dragged into it: what a script makes up would not be dropped
+    hand = page.context.new_cdp_session(page)
+    gesture = {
+        "x": place["x"] + place["width"] / 4,
+        "y": place["y"] + place["height"] / 4,
+        "data": {"items": [], "files": [str(report)], "dragOperationsMask": 1},
+    }
+    for kind in ("dragEnter", "dragOver"):
+        hand.send("Input.dispatchDragEvent", {"type": kind, **gesture})
+    expect(zone).to_have_class("drop over")
+    hand.send("Input.dispatchDragEvent", {"type": "drop", **gesture})
+    expect(page.get_by_text("dropped.json: 2 findings, 2 different")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()

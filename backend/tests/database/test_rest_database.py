@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -309,6 +310,22 @@ class TestNetworks:
         assert "did not answer in time" in error.message
         assert written(owner) == 1
         assert rest.call(READS) is None
+
+    @pytest.mark.usefixtures("rest")
+    def test_headers_that_drip_are_ended_by_us(self, gateway: Gateway, owner: psycopg.Connection) -> None:
+        """A sign a second, before the answer has even begun; others are answered meanwhile."""
+        gateway.fail(Fault(kind="drip", done=True, function=WRITES, seconds=1))
+        began = time.monotonic()
+        with opened(gateway.url, gateway.service_key, answer_seconds=1.5) as hasty:
+            with ThreadPoolExecutor(1) as thread:
+                dripping = thread.submit(fails, hasty, WRITES, fail=False)
+                assert hasty.call(READS) is None
+                error = dripping.result()
+            assert time.monotonic() - began < 5
+            assert hasty.call(READS) is None
+        assert type(error) is ConnectionLost
+        assert "did not answer in time" in error.message
+        assert written(owner) == 1
 
     @pytest.mark.parametrize(
         ("fault", "kind", "said"),

@@ -15,7 +15,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from app.post_audit.compose import STEPS
+from app.post_audit.compose import steps
 from app.post_audit.db.rest_database import RestDatabase
 from app.post_audit.errors import ConnectionLost, Contention, CredentialsRefused, PostAuditError
 from app.post_audit.outbox import ConsoleSender, dispatch
@@ -66,6 +66,7 @@ PASSING: Final = {
     "drop": Fault(kind="drop", done=True),
     "silence": Fault(kind="silence", done=True),
     "trickle": Fault(kind="trickle", done=True),
+    "drip": Fault(kind="drip", done=True),
 }
 """What is over after one call. Those that are done have been carried out, and only their answer is lost."""
 
@@ -80,6 +81,7 @@ LASTING: Final[dict[str, tuple[Fault, type[PostAuditError], str]]] = {
     "cut": (Fault(kind="cut"), ConnectionLost, "connection to Supabase broke"),
     "silence": (Fault(kind="silence"), ConnectionLost, "did not answer in time"),
     "trickle": (Fault(kind="trickle"), ConnectionLost, "did not answer in time"),
+    "drip": (Fault(kind="drip"), ConnectionLost, "did not answer in time"),
     "expired": (EXPIRED, CredentialsRefused, "SUPABASE_SERVICE_ROLE_KEY has expired"),
     "anonymous": (ANONYMOUS, CredentialsRefused, "takes it for an anonymous visitor"),
     "wrong": (KONG, CredentialsRefused, "does not accept the key in SUPABASE_SERVICE_ROLE_KEY"),
@@ -111,7 +113,7 @@ def run(gateway: Gateway, owner: psycopg.Connection) -> Iterator[Callable[[], Ru
     database = RestDatabase(
         gateway.url, gateway.service_key, answer_seconds=ANSWER_SECONDS, patience_seconds=4
     )
-    runner = Runner(database, STEPS, lease=timedelta(seconds=30))
+    runner = Runner(database, steps(), lease=timedelta(seconds=30))
 
     def once() -> RunReport:
         report = runner.run()

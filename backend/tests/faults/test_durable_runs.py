@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,10 +18,15 @@ import psycopg
 import pytest
 
 from app.post_audit.db.embedded import EmbeddedServer
+from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.engine import Queue, Wanted, install
+from app.post_audit.ports import Database
 from tests.support import marketplace
 from tests.support.fleet import STEPS, Fleet, harm, is_blocked_in_apply, kill_owner, settle, told
+from tests.support.outbox import Outbox
 from tests.support.product import Product, until
+from tests.support.receiver import SECRET, Receiver
+from tests.support.web import signed_token
 
 pytestmark = pytest.mark.faults
 
@@ -57,6 +65,17 @@ def hang_up(connection: psycopg.Connection) -> None:
 def ask(conninfo: str, tick: str) -> None:
     with Queue(conninfo, lease=timedelta(seconds=LEASE_SECONDS)) as queue:
         queue.ask(Wanted(tick=tick, kind="schedule"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def quota(connection: psycopg.Connection) -> int:
@@ -265,3 +284,71 @@ def test_status_tells_who_works_and_what_waits(fleet: Fleet, connection: psycopg
     assert fleet.stop("worker-1") == 0
     left = "SELECT count(*) FROM post_audit.workers WHERE kind = 'worker'"
     assert marketplace.one(connection, left) == 1
+
+
+@pytest.mark.parametrize("successor", ["serve", "worker"])
+def test_an_audit_that_a_killed_server_took_is_imported_by_its_successor(
+    fleet: Fleet, connection: psycopg.Connection, successor: str
+) -> None:
+    """Killed with its answer just given, and the run for another audit in its hands."""
+    database = PsycopgDatabase(fleet.conninfo)
+    token = signed_token(database, "ci", "operator")
+    database.close()
+
+    def send(name: str, port: int) -> int:
+        request = urllib.request.Request(
+            f"http://localhost:{port}/api/admin/audits?name={name}.json&target={name}",
+            data=json.dumps([{"title": f"Finding of {name}", "severity": "high", "file": "a.ts"}]).encode(),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+            return int(answer.status)
+
+    port = free_port()
+    fleet.start("server", "serve", "--port", str(port))
+    until(lambda: answers(port), "the port answers")
+    with held(fleet.conninfo, "bugs"):
+        assert send("first", port) == 201
+        until(lambda: is_blocked_in_apply(connection), "the run for the first audit goes on")
+        assert send("second", port) == 201
+        fleet.kill("server")
+    asked = "SELECT count(*) FROM absurd.t_post_audit WHERE params ->> 'kind' = 'audit'"
+    assert marketplace.one(connection, asked) == 2
+    fleet.start("successor", successor, *(["--port", str(free_port())] if successor == "serve" else []))
+    ended = "SELECT count(*) FROM absurd.t_post_audit WHERE state = 'completed'"
+    until(lambda: marketplace.one(connection, ended) == 2, "both runs have been made")
+    assert marketplace.one(connection, "SELECT count(*) FROM public.enhancement_tasks") == 2
+    runs = "SELECT count(*) FROM post_audit.runs WHERE kind = 'audit' AND state = 'completed'"
+    assert marketplace.one(connection, runs) == 2
+    assert harm(connection) == dict.fromkeys(harm(connection), 0)
+
+
+def test_a_message_in_the_hands_of_a_killed_worker_is_sent_by_the_next_one_at_once(
+    tmp_path: Path, conninfo: str, connection: psycopg.Connection, database: Database
+) -> None:
+    """A claim lasts a minute; on the same machine the dead are known."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        inside.set()
+        go_on.wait(60)
+
+    with Receiver() as n8n:
+        settings = {
+            "DATABASE_URL": conninfo,
+            "N8N_WEBHOOK_SCALE": n8n.url,
+            "POST_AUDIT_N8N_SIGNING_SECRET": SECRET,
+        }
+        outbox = Outbox(database, connection)
+        outbox.set(5)
+        n8n.pause = hold
+        with Fleet(tmp_path, settings, conninfo) as fleet:
+            fleet.start("first", "worker")
+            assert inside.wait(60)
+            fleet.kill("first")
+            n8n.pause = lambda: None
+            go_on.set()
+            started = time.monotonic()
+            fleet.start("second", "worker")
+            until(lambda: outbox.states() == ["applied"], "the message has arrived")
+            assert time.monotonic() - started < 30

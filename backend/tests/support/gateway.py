@@ -79,12 +79,13 @@ class Fault:
 
     `status` answers with that status in place of the result; `silence` never answers; `cut` breaks the answer off in
     the middle; `drop` closes the connection without a word; `trickle` gives the answer a sign at a time, and never the
-    last one. `after` calls of the same function come through first.
+    last one; `drip` does so from the headers on, a sign every `seconds`. `after` calls of the same function come first.
     """
 
-    kind: Literal["status", "silence", "cut", "drop", "trickle"]
+    kind: Literal["status", "silence", "cut", "drop", "trickle", "drip"]
     done: bool = False
     status: int = 503
+    seconds: float = 0.02
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "text/html"
     body: str = "<html><body>upstream</body></html>"
@@ -159,7 +160,8 @@ class Gateway:
         self.service_key: Final = token("service_role")
         self.anon_key: Final = token("anon")
         self.authenticated_key: Final = token("authenticated")
-        self.secret_key: Final = "sb_secret_gateway0123456789abcdef"
+        # a word that tests find again wherever it comes to light (support/planted.py)
+        self.secret_key: Final = "sb_secret_PLANTED-service-key"
         self.publishable_key: Final = "sb_publishable_gateway0123456789"
         self.expired_key: Final = token("service_role", expires=time.time() - 3600)
         self.calls: Final[list[Call]] = []
@@ -468,8 +470,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(_Answer(200, body), cut=True)
             case "trickle":
                 self._send(_Answer(200, body), trickles=True)
+            case "drip":
+                self._drip(fault.seconds)
             case "drop":
                 pass
+
+    def _drip(self, seconds: float) -> None:
+        # whoever asked may have gone
+        with suppress(ConnectionError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while not self.gateway.hold(seconds):
+                self.wfile.write(b"-")
 
     def _send(self, answer: _Answer, *, cut: bool = False, trickles: bool = False) -> None:
         # whoever asked may have gone

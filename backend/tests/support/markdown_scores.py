@@ -10,7 +10,7 @@ from typing import Any
 
 from app.post_audit.steps.enhancements.finding import Finding
 from app.post_audit.steps.enhancements.fingerprint import normal_words
-from app.post_audit.steps.enhancements.importing import parse_files
+from app.post_audit.steps.enhancements.parsing import parse_files
 
 PROJECT = Path(__file__).resolve().parents[3]
 OURS = PROJECT / "backend/tests/data/markdown"

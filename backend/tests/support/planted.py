@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["PLANTED", "QUOTED", "everything", "found", "planted_address"]
+__all__ = ["PLANTED", "QUOTED", "everything", "found", "planted_address", "planted_settings"]
 
 # Planted words, each as short and as odd as real ones are.
 PLANTED: Final = {
@@ -37,6 +37,16 @@ def planted_address(conninfo: str) -> str:
             sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(role, sql.Literal(PASSWORD))
         )
     return f"postgresql://planted:{QUOTED}@127.0.0.1:{parts['port']}/{parts['dbname']}"
+
+
+def planted_settings(reached: dict[str, str]) -> dict[str, str]:
+    """Settings that lead where `reached` leads, with a planted secret in each of them.
+
+    The key is one that every gateway of the tests knows.
+    """
+    if "DATABASE_URL" in reached:
+        return PLANTED | {"DATABASE_URL": planted_address(reached["DATABASE_URL"])}
+    return PLANTED | {"SUPABASE_URL": reached["SUPABASE_URL"]}
 
 
 def everything(connection: psycopg.Connection) -> str:

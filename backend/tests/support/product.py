@@ -38,6 +38,23 @@ def until(condition: Callable[[], bool], what: str, *, seconds: float = 60) -> N
         time.sleep(0.005)
 
 
+# What the product itself imports only once a command needs it.
+_LATE: Final = (
+    "app.post_audit.web.server",
+    "app.post_audit.protocol",
+    "app.post_audit.demonstration",
+    "app.post_audit.doctor",
+    "app.post_audit.engine",
+    "app.post_audit.db.embedded",
+    "app.post_audit.db.migrate",
+    "app.post_audit.db.rest_database",
+    "app.post_audit.outbox.n8n",
+    "app.post_audit.outbox.telegram",
+    "app.post_audit.steps.conversions",
+    "app.post_audit.steps.enhancements.inbox",
+)
+
+
 @functools.cache
 def _context() -> multiprocessing.context.ForkServerContext:
     """Give a process that has imported the product, once; every command is a fork of it.
@@ -45,7 +62,7 @@ def _context() -> multiprocessing.context.ForkServerContext:
     Importing takes 1.2 s of a processor, which is most of what a command takes.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "app.post_audit.web.server"])
+    context.set_forkserver_preload([__name__, *_LATE])
     former = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(BACKEND)
     try:

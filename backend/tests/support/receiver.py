@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal, Self
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from tests.support.serving import Quiet, Serving
 
 __all__ = ["SECRET", "Kind", "Receiver", "Request"]
 
@@ -55,7 +57,7 @@ class Request:
 
 
 @dataclass
-class Receiver:
+class Receiver(Serving):
     """Serves on a port of its own while the block lasts; `faults` are used up one a request."""
 
     secret: str | None = SECRET
@@ -70,32 +72,29 @@ class Receiver:
     knows_pings: bool = True
 
     def __enter__(self) -> Self:
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+        self._inside = 0
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        super().__exit__(kind, error, trace)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self
 
         class Handler(_Handler):
             pass
 
         Handler.receiver = receiver
-        self.ended = threading.Event()
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.ended.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Handler
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/webhook/scale"
+        return f"{self.address}/webhook/scale"
 
     def take(self, headers: dict[str, str], text: str) -> tuple[int, dict[str, Any]]:
         """Do what the workflow does."""
@@ -129,15 +128,14 @@ class Receiver:
         return 200, {"subject": subject, "version": now, "applied": now == version}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     receiver: ClassVar[Receiver]
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
         self.receiver.elsewhere += 1
         self._answer(200, b"{}")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the library's name
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         if self.path == "/elsewhere":
             self.receiver.elsewhere += 1
@@ -207,9 +205,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
 
 
 _AFTER: Final = frozenset({"drop after applying", "cut"})

@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
+
+from tests.support.serving import Quiet, Serving
 
 __all__ = ["CHAT", "GROUP", "TOKEN", "BotApi", "Shown"]
 
@@ -77,7 +78,7 @@ class _Refused(Exception):
 
 
 @dataclass
-class BotApi:
+class BotApi(Serving):
     """Serves on a port of its own while the block lasts.
 
     `asks` are `retry_after` of the next answers, `faults` their statuses (0: the connection breaks after the
@@ -101,31 +102,23 @@ class BotApi:
     paths: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
+        self._lock = threading.Lock()
+        self._counted: dict[str, list[float]] = {}
+        self._number = 100
+        return super().__enter__()
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
 
         class Handler(_Handler):
             pass
 
         Handler.api = api
-        self._lock = threading.Lock()
-        self._counted: dict[str, list[float]] = {}
-        self._number = 100
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Handler
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self.address
 
     @property
     def shown(self) -> list[str]:
@@ -255,11 +248,10 @@ class BotApi:
         return text
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     api: ClassVar[BotApi]
-    protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the library's name
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         status, answer = self.api.answer(self.path, body, headers)
@@ -275,6 +267,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Retry-After", str(answer["parameters"]["retry_after"]))
         self.end_headers()
         self.wfile.write(text)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""

@@ -1,211 +1,248 @@
-"""A reader at a terminal: types what a document says, and sees whether it says what the document shows."""
+"""A reader with a terminal, who does what a document says and compares what it shows with what comes.
+
+Commands of the product are forked from a process that has imported it; everything else goes to bash, whose variables
+and folder stay from one command to the next. What cannot be done in a test, or stands for something else there, is
+declared by the test, with its reason.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
-from app.post_audit.db.binaries import installed
-from tests.support.documents import Block, Command, commands, compare, read
-from tests.support.product import BACKEND, Product, until
+from tests.support.console import Exchange, File, below, differing_line, pieces
+from tests.support.product import BACKEND, Forked, Product, until
 
-__all__ = ["ROOT", "Terminal", "free_port", "project_in"]
+__all__ = ["Reader", "free_port"]
 
 ROOT: Final = BACKEND.parent
-_BEYOND_WORDS: Final = re.compile(r"[|<>$;&*`\\]")
-"""What needs a shell; all else is forked from a process that has imported the product, which is six times as fast."""
-_ASSIGNED: Final = re.compile(r"[A-Z_]+=")
-_STAY: Final = {"serve", "schedule", "worker"}
-"""Commands of ours that go on until they are stopped."""
+_PROGRAM: Final = "post-audit"
+# Commands that go on until they are stopped.
+_LASTING: Final = frozenset({"serve", "schedule", "worker"})
+_SHELL_ONLY: Final = frozenset("|&;<>$`*?")
 _HANG_SECONDS: Final = 120
 
 
+@dataclass
+class Reader:
+    """Does what documents say, in the folder of an installation that looks like a checkout after `make install`."""
+
+    product: Product
+    stands_for: Mapping[str, str] = field(default_factory=dict)
+    """Text of the document, and what stands there in the test: addresses, keys, `make run`."""
+    not_done: Mapping[str, str] = field(default_factory=dict)
+    """Commands and files, by their beginning, that a test cannot do, and why; each has to occur."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """What is typed into a command, by its beginning."""
+    meanwhile: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    """What the reader does elsewhere, in a browser, after a command or file; by its beginning."""
+
+    exported: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the reader's shell; PATH is searched behind the product's own."""
+
+    def __enter__(self) -> Self:
+        path = os.pathsep.join(
+            filter(None, (self._path(), self.exported.get("PATH"), os.environ.get("PATH")))
+        )
+        self._variables = {**self.product.environment(), **self.exported, "PATH": path}
+        self._folder = self.product.folder
+        self.printed = ""
+        self.outputs: dict[str, str] = {}
+        self._lasting: list[Forked] = []
+        self._left_out: set[str] = set()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for forked in self._lasting:
+            _stop(forked)
+
+    def exports(self, name: str, value: str) -> None:
+        """Set a variable of the reader's shell."""
+        self._variables[name] = value
+
+    def follows(self, document: Path, *, headings: tuple[str, ...] = ()) -> list[str]:
+        """Do all that a document says, or what stands below headings that begin so; where it is not true, by line."""
+        name = document.relative_to(ROOT)
+        text = document.read_text(encoding="utf-8")
+        wrong: list[str] = []
+        for piece in pieces(below(text, headings) if headings else text):
+            told = self.writes(piece) if isinstance(piece, File) else self.does(piece)
+            wrong += [f"{name}:{line}: {what}" for line, what in told]
+            if not told:
+                self._does_elsewhere(piece.name if isinstance(piece, File) else piece.command)
+        return wrong + [f"{name}: {never} does not occur" for never in set(self.not_done) - self._left_out]
+
+    def said(self) -> str:
+        """What the last command that goes on has printed so far."""
+        return _said(self._lasting[-1])
+
+    def writes(self, file: File) -> list[tuple[int, str]]:
+        """Write a file that the document shows; nothing can be wrong with that."""
+        if not self._is_left_out(file.name):
+            (self.product.folder / file.name).write_text(self._filled(file.text), encoding="utf-8")
+        return []
+
+    def does(self, exchange: Exchange) -> list[tuple[int, str]]:
+        """Run a command; the line and what is not so there."""
+        if self._is_left_out(exchange.command):
+            return []
+        command = self._filled(exchange.command)
+        shown = [self._filled(line) for line in exchange.shown]
+        lasting = self._forked(command)
+        if lasting is not None and lasting.arguments[0] in _LASTING:
+            return self._watched(lasting, exchange, shown)
+        code, printed = self._run(command, lasting)
+        self.printed += printed
+        self.outputs[exchange.command] = printed
+        # the doctor ends with 1 where it finds something, which depends on the machine; what it says is compared
+        is_doctor = lasting is not None and lasting.arguments[0] == "doctor"
+        is_refusal = any(line.startswith("Error ") for line in shown)
+        if (code != 0) != is_refusal and not (is_doctor and code == 1):
+            return [(exchange.line, f"{exchange.command} ended with {code}:\n{printed}")]
+        if lasting is not None and lasting.arguments == ("status",) and self._lasting:
+            # processes that were just started report themselves in a moment; a person looks again
+            with contextlib.suppress(AssertionError):
+                until(
+                    lambda: differing_line(shown, self._run(command, self._forked(command))[1]) is None,
+                    command,
+                )
+                return []
+        return _compared(exchange, shown, printed)
+
+    def _does_elsewhere(self, text: str) -> None:
+        for begin, deed in self.meanwhile.items():
+            if text.startswith(begin):
+                deed()
+
+    def _watched(self, lasting: Forked, exchange: Exchange, shown: list[str]) -> list[tuple[int, str]]:
+        """Wait until a command that goes on has printed what is shown; then it goes on, or is stopped."""
+        self._lasting.append(lasting)
+
+        def is_as_shown() -> bool:
+            return lasting.has_ended or differing_line([*shown, "..."], _said(lasting)) is None
+
+        try:
+            until(is_as_shown, exchange.command, seconds=30)
+        except AssertionError:
+            return _compared(exchange, [*shown, "..."], _said(lasting)) or [(exchange.line, "it hung")]
+        # it says where before it answers there
+        place = re.search(r"^Serving http://127\.0\.0\.1:(\d+)", _said(lasting), re.MULTILINE)
+        if place is not None:
+            until(lambda: _listens(int(place[1])), "it is served", seconds=30)
+        if not exchange.is_stopped:
+            return [(exchange.line, f"it ended: {_said(lasting)}")] if lasting.has_ended else []
+        ended = _stop(lasting)
+        if ended.returncode not in {0, 130}:
+            return [(exchange.line, f"it ended with {ended.returncode}: {ended.stderr}")]
+        return _compared(exchange, [*shown, "..."], ended.stdout + ended.stderr)
+
+    def _run(self, command: str, forked: Forked | None) -> tuple[int, str]:
+        if forked is not None:
+            ended = forked.ended(_HANG_SECONDS)
+            return ended.returncode, ended.stdout + ended.stderr
+        return self._shell(command)
+
+    def _forked(self, command: str) -> Forked | None:
+        """Fork a command of the product; None for what needs a shell."""
+        if _SHELL_ONLY.intersection(command.replace("'", "")) or self._typed(command) is not None:
+            return None
+        words = shlex.split(command.replace("\\\n", " "), comments=True)
+        settings = {}
+        while words and words[0].partition("=")[1] and words[0].partition("=")[0].isidentifier():
+            name, _, value = words.pop(0).partition("=")
+            settings[name] = value
+        if not words or words[0].removeprefix(".venv/bin/") != _PROGRAM:
+            return None
+        product = Product(self.product.folder, {**self.product.settings, **settings}, preloaded=True)
+        return product.fork(*words[1:])
+
+    def _shell(self, command: str) -> tuple[int, str]:
+        left = self.product.folder / ".left"
+        ended = subprocess.run(
+            ["bash", "-c", f"{command}\ncode=$?\n{{ pwd; env -0; }} > {shlex.quote(str(left))}\nexit $code"],
+            env=self._variables,
+            cwd=self._folder,
+            input=self._typed(command) or "",
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=_HANG_SECONDS,
+        )
+        folder, _, variables = left.read_text(encoding="utf-8").partition("\n")
+        self._folder = Path(folder)
+        self._variables = dict(pair.split("=", 1) for pair in variables.split("\0") if "=" in pair)
+        return ended.returncode, ended.stdout
+
+    def _typed(self, command: str) -> str | None:
+        return next((typed for begin, typed in self.types.items() if command.startswith(begin)), None)
+
+    def _is_left_out(self, text: str) -> bool:
+        found = [begin for begin in self.not_done if text.startswith(begin)]
+        self._left_out.update(found)
+        return bool(found)
+
+    def _filled(self, text: str) -> str:
+        for example, value in self.stands_for.items():
+            text = text.replace(example, value)
+        return text
+
+    def _path(self) -> str:
+        """Make the folder look like a checkout, with the product's command in `.venv/bin`."""
+        programs = self.product.folder / ".venv" / "bin"
+        programs.mkdir(parents=True, exist_ok=True)
+        python = shlex.quote(sys.executable)
+        for name, run in ((_PROGRAM, f"{python} -m app.post_audit"), ("python", python)):
+            (programs / name).write_text(f'#!/bin/sh\nexec {run} "$@"\n', encoding="utf-8")
+            (programs / name).chmod(0o755)
+        for name in ("supabase", "samples", "n8n"):
+            link = self.product.folder / name
+            if not link.is_symlink():
+                link.symlink_to(ROOT / name)
+        return str(programs)
+
+
 def free_port() -> int:
-    """A port that nobody listens on: another program may have 8000."""
+    """Name a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def project_in(folder: Path, port: int) -> None:
-    """Put into a folder what a reader has after `make install`; the code is this checkout's.
-
-    `post-audit serve` gets a port of its own.
-    """
-    programs = folder / ".venv/bin"
-    programs.mkdir(parents=True)
-    python = shlex.quote(sys.executable)
-    for name, line in (
-        ("python", f'exec {python} "$@"'),
-        (
-            "post-audit",
-            f'if [ "$1" = serve ]; then shift; set -- serve --port {port} "$@"; fi\n'
-            f'exec {python} -m app.post_audit "$@"',
-        ),
-    ):
-        (programs / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
-        (programs / name).chmod(0o755)
-    for name in ("samples", "supabase", "n8n", "requirements"):
-        (folder / name).symlink_to(ROOT / name)
-    for name in ("Makefile", "pyproject.toml", ".env.example"):
-        shutil.copy2(ROOT / name, folder / name)
-    # as after an installation: made in this folder, and younger than what was installed
-    (folder / ".venv/.created").write_text(f"{folder.resolve()}\n", encoding="utf-8")
-    for stamp in (".runtime", ".development"):
-        (folder / ".venv" / stamp).touch()
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@dataclass
-class Terminal:
-    """A folder with the project, in which the commands of documents are typed."""
-
-    product: Product
-    port: int
-    placeholders: Mapping[str, str] = field(default_factory=dict)
-    """What stands in documents for a value of the reader's own, and that value."""
-    not_run: Mapping[str, str] = field(default_factory=dict)
-    """Commands that no test can run, and why."""
-    _exported: list[str] = field(default_factory=list)
-    _staying: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    _typed: set[str] = field(default_factory=set)
-
-    @classmethod
-    @contextmanager
-    def opened(
-        cls,
-        folder: Path,
-        settings: Mapping[str, str] | None = None,
-        *,
-        placeholders: Mapping[str, str] | None = None,
-        not_run: Mapping[str, str] | None = None,
-    ) -> Iterator[Terminal]:
-        """Give a terminal in a new project; what was left running in it is stopped at the end."""
-        port = free_port()
-        project_in(folder, port)
-        product = Product(folder, {"HOME": str(folder), **(settings or {})}, preloaded=True)
-        made = cls(product, port, dict(placeholders or {}), dict(not_run or {}))
-        try:
-            yield made
-        finally:
-            made.stop()
-
-    def follow(self, document: str) -> list[str]:
-        """Do what a document says, from its first line to its last; what was wrong, each with its place."""
-        wrong: list[str] = []
-        for block in read(ROOT / document, ROOT):
-            if block.language == "dotenv":
-                self.sets(block)
-            elif block.language == "console":
-                for command in commands(block):
-                    wrong += self.types(command)
-        wrong += [f"{document} has no `{line}`, which is declared" for line in self._unused()]
-        return wrong
-
-    def sets(self, block: Block) -> None:
-        """Write settings as a document shows them into `.env`."""
-        with (self.product.folder / ".env").open("a", encoding="utf-8") as file:
-            file.writelines(f"{self.filled(line)}\n" for line in block.lines)
-
-    def types(self, command: Command) -> list[str]:
-        """Type one command; what is wrong with what the document says of it."""
-        if command.text in self.not_run:
-            self._typed.add(command.text)
-            return []
-        line = self.filled(command.text)
-        if _stays(line):
-            return self._start(command, line)
-        if line.startswith(("export ", "cd ")):
-            self._exported.append(line)
-            return []
-        ended = self.run(line)
-        said = ended.stdout + ended.stderr
-        may_fail = any(shown.startswith("Error") for shown in command.shown)
-        if ended.returncode != 0 and not may_fail:
-            return [f"{command.place}: `{line}` ended with {ended.returncode} and said:\n{said}"]
-        told = compare(command, said)
-        return [] if told is None else [told]
-
-    def run(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run one command line, in a shell where it needs one."""
-        words = [] if self._exported or _BEYOND_WORDS.search(line) else shlex.split(line)
-        settings = dict(word.split("=", 1) for word in words if _ASSIGNED.match(word))
-        rest = words[len(settings) :]
-        if rest and Path(rest[0]).name == "post-audit":
-            given = {**self.product.settings, **settings}
-            return replace(self.product, settings=given).run(*rest[1:])
-        return subprocess.run(
-            ["bash", "-c", "\n".join([*self._exported, line])],
-            env=self._environment(),
-            cwd=self.product.folder,
-            text=True,
-            capture_output=True,
-            check=False,
-            timeout=_HANG_SECONDS,
-        )
-
-    def filled(self, line: str) -> str:
-        """A line with the reader's own values in place of the placeholders."""
-        for shown, value in (*self.placeholders.items(), ("127.0.0.1:8000", f"127.0.0.1:{self.port}")):
-            line = line.replace(shown, value)
-        return line
-
-    def stop(self) -> None:
-        """Stop what was left running, as Ctrl-C does."""
-        for process in self._staying:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-            process.wait(_HANG_SECONDS)
-        self._staying.clear()
-
-    def said(self) -> str:
-        """What all that was left running has said so far."""
-        found = sorted(self.product.folder.glob("staying-*.txt"))
-        return "".join(path.read_text(encoding="utf-8") for path in found)
-
-    def _start(self, command: Command, line: str) -> list[str]:
-        output = self.product.folder / f"staying-{len(self._staying)}.txt"
-        with output.open("wb") as file:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec {line}"],
-                env=self._environment(),
-                cwd=self.product.folder,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._staying.append(process)
-        told: str | None = "nothing yet"
-
-        def shown() -> bool:
-            nonlocal told
-            told = compare(command, output.read_text(encoding="utf-8"))
-            return told is None or process.poll() is not None
-
-        until(shown, f"{command.place}: `{line}` says what the document shows")
-        return [] if told is None else [told]
-
-    def _environment(self) -> dict[str, str]:
-        made = self.product.environment()
-        folders = (str(self.product.folder / ".venv/bin"), str(next(installed()).folder), made["PATH"])
-        return made | {"PATH": os.pathsep.join(folders), "MAKEFLAGS": ""}
-
-    def _unused(self) -> list[str]:
-        return [line for line in self.not_run if line not in self._typed]
+def _said(forked: Forked) -> str:
+    return "".join(
+        path.read_text(encoding="utf-8") for path in (forked.output, forked.errors) if path.exists()
+    )
 
 
-def _stays(line: str) -> bool:
-    words = line.split()
-    while words and _ASSIGNED.match(words[0]):
-        words.pop(0)
-    return len(words) > 1 and Path(words[0]).name in {"post-audit", "make"} and words[1] in _STAY
+def _stop(forked: Forked) -> subprocess.CompletedProcess[str]:
+    """End it as Ctrl-C does."""
+    if forked.process.pid is not None and not forked.has_ended:
+        os.kill(forked.process.pid, signal.SIGINT)
+    return forked.ended(_HANG_SECONDS)
+
+
+def _compared(exchange: Exchange, shown: list[str], printed: str) -> list[tuple[int, str]]:
+    differing = differing_line(shown, printed)
+    if differing is None:
+        return []
+    what = exchange.shown[differing] if differing < len(exchange.shown) else "(the end)"
+    return [(exchange.shown_at + differing, f"{exchange.command} shows {what!r}; it printed:\n{printed}")]

@@ -45,6 +45,11 @@ def test_the_servers_own_hint_is_the_cure() -> None:
     assert str(error_for_sqlstate("PT409", "It moved.", "Look again.")) == "It moved. Look again."
 
 
+def test_a_function_that_is_missing_is_cured_by_the_migration_whatever_the_server_advises() -> None:
+    told = error_for_sqlstate("42883", "function f() does not exist", "You might need to add casts.")
+    assert told.cure == "Apply the migration again: post-audit migrate."
+
+
 def test_the_drawing_at_the_top_names_every_class_with_its_exit_code() -> None:
     drawn = dict(re.findall(r"(\w+) +exit (\d)", errors.__doc__ or ""))
     classes = {

@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.post_audit.formats import count, duration, ist, ist_time, percent, ratio_in_words, rupees
+from app.post_audit.formats import count, counted, duration, ist, ist_time, percent, ratio_in_words, rupees
 
 
 def _plain(text: str) -> str:
     """Make no-break spaces visible as underscores."""
     return text.replace("\N{NO-BREAK SPACE}", "_")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 open bugs"), (1, "1 open bug"), (2, "2 open bugs"), (1_200, "1,200 open bugs")],
+)
+def test_things_are_counted_in_words(number: int, text: str) -> None:
+    assert counted(number, "open bug") == text
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,58 +15,7 @@ from app.post_audit import logs
 SECRET = "correct-horse-battery"
 TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 
-
-@pytest.fixture(autouse=True)
-def _former_handlers() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        if handler not in handlers:
-            handler.close()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(level)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"the key is {SECRET}",
-        "postgresql://postgres:hunter2@127.0.0.1/x",
-        f"https://api.telegram.org/bot{TOKEN}/sendMessage",
-        f"token {TOKEN}",
-        "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl",
-        "apikey=sb_secret_abcdefghijkl",
-        "password='hunter2'",
-    ],
-)
-def test_no_secret_gets_through(text: str, tmp_path: Path) -> None:
-    logs.configure(log_file=tmp_path / "log", level="DEBUG", secrets=[SECRET])
-    for gone in (SECRET, "hunter2", TOKEN, "eyJhbGci", "sb_secret_abc"):
-        assert gone not in logs.redact(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "correct horse/battery",
-        "correct%20horse%2Fbattery",
-        "/webhook/one-that-nobody-guesses",
-        "key=staple-staple",
-        "staple-staple",
-    ],
-)
-def test_what_an_address_hides_is_found_without_the_rest_of_it(text: str, tmp_path: Path) -> None:
-    address = (
-        "https://user:correct%20horse%2Fbattery@n8n.example/webhook/one-that-nobody-guesses?key=staple-staple"
-    )
-    logs.configure(log_file=tmp_path / "log", level="DEBUG", secrets=[address])
-    assert not {"correct", "battery", "nobody", "staple"} & set(re.findall(r"[a-z]+", logs.redact(text)))
-    assert logs.redact("POST /webhook answered 200") == "POST /webhook answered 200"
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def test_an_error_that_nobody_expected_is_told_without_its_secrets(tmp_path: Path) -> None:

@@ -23,6 +23,13 @@ def test_a_reason_fills_its_sentence_and_keeps_its_numbers() -> None:
     assert (reason.text, reason.numbers) == ("17,000 of 20,000 are used.", {"used": 17_000, "quota": 20_000})
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"), [(0, "0 messages were sent."), (1, "1 message was sent."), (2, "2 messages were sent.")]
+)
+def test_a_reason_speaks_of_one_and_of_many(sent: int, text: str) -> None:
+    assert ReasonCode("sent", "{sent} {sent:message was|messages were} sent.")(sent=sent).text == text
+
+
 def test_a_reason_without_its_number_is_refused() -> None:
     with pytest.raises(KeyError):
         ReasonCode("capacity.used", "{used} of {quota} are used.")(used=1)

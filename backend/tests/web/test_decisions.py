@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.post_audit.codec import to_json
-from app.post_audit.compose import STEPS
+from app.post_audit.compose import steps
 from app.post_audit.ports import Database
 from app.post_audit.web.server import create_app
 from tests.support.decisions import capacity, decide, nothing, raise_quota
@@ -106,7 +106,7 @@ def test_lists_go_on_page_by_page(client: TestClient, database: Database) -> Non
 def test_a_run_is_shown_whole_and_while_it_goes_on(client: TestClient, database: Database) -> None:
     decide(database, raise_quota(20_000, 30_000), tick="1", finish=False)
     now = client.get("/api/admin/runs?limit=1").json()["runs"][0]
-    assert (now["state"], now["of"], len(now["steps"])) == ("running", len(STEPS), 1)
+    assert (now["state"], now["of"], len(now["steps"])) == ("running", len(steps()), 1)
     whole = client.get(f"/api/admin/runs/{now['id']}").json()
     assert whole["steps"][0]["decision"]["changes"][0]["after"] == capacity(30_000)
     assert "token" not in whole  # it is what fences the run's owner
@@ -160,14 +160,14 @@ def test_the_state_of_the_house(client: TestClient, database: Database) -> None:
     add_user(database, "vera", "viewer")
     status = client.get("/api/admin/status").json()
     assert (status["marketplace"], status["waiting"]) == ("live", 0)
-    assert set(status["modes"]) == {step.name for step in STEPS}
+    assert set(status["modes"]) == {step.name for step in steps()}
     assert client.get("/api/admin/me").json() == {"name": "tester", "role": "approver", "way": "token"}
     assert client.get("/api/admin/settings").json() == {"settings": []}  # none were read here
 
 
 def test_the_names_of_steps_are_those_there_are(client: TestClient) -> None:
     parameters = client.get("/openapi.json").json()["paths"]["/api/admin/modes/{step}"]["put"]["parameters"]
-    assert parameters[0]["schema"]["enum"] == [step.name for step in STEPS]
+    assert parameters[0]["schema"]["enum"] == [step.name for step in steps()]
 
 
 def test_messages_are_listed_tried_again_and_dropped(client: TestClient, database: Database) -> None:

@@ -13,21 +13,24 @@ from typer.models import CommandInfo
 
 from app.post_audit.cli import (
     audits,
+    bindings,
     bugs,
     decisions,
     demo,
     doctor,
     evaluate,
+    evidence,
     house,
     outbox,
     run,
+    task_actions,
     tasks,
+    tokens,
     users,
     workers,
 )
 from app.post_audit.cli.shared import app
 from app.post_audit.errors import InputError, PostAuditError
-from app.post_audit.logs import redact
 
 __all__ = ["main"]
 
@@ -40,7 +43,24 @@ def _name(command: CommandInfo) -> str:
 
 
 # Importing a module adds its commands; --help lists them in the order in which they are likely to be needed.
-_MODULES = (run, workers, decisions, house, doctor, audits, tasks, outbox, demo, bugs, evaluate, users)
+_MODULES = (
+    run,
+    workers,
+    decisions,
+    house,
+    bindings,
+    doctor,
+    audits,
+    tasks,
+    task_actions,
+    outbox,
+    demo,
+    bugs,
+    evidence,
+    evaluate,
+    users,
+    tokens,
+)
 _ORDER = (
     "run",
     "step",
@@ -86,6 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _tell(error: PostAuditError, *, as_json: bool) -> int:
+    from app.post_audit.secrecy import redact
+
     message, cure = redact(error.message), redact(error.cure)
     if as_json:
         document = {"error": {"code": type(error).__name__, "message": message, "cure": cure}}

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app, out, person, print_json, progress
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json, progress
 from app.post_audit.formats import count
-from app.post_audit.ports import Database
-from app.post_audit.runner import RunReport
-from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import (
-    ParsedAudit,
-    dry_run_document,
-    parse_files,
-    store_audit,
-)
-from app.post_audit.steps.enhancements.queue import ImportedAudit
+
+if TYPE_CHECKING:
+    from app.post_audit.ports import Database
+    from app.post_audit.runner import RunReport
+    from app.post_audit.steps.enhancements.importing import StoredAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
+    from app.post_audit.steps.enhancements.tasks import ImportedAudit
 
 __all__: list[str] = []
 
@@ -55,16 +50,15 @@ def import_files(
 
     The same content a second time changes nothing.
     """
+    from app.post_audit.steps.enhancements import queue
+    from app.post_audit.steps.enhancements.importing import store_audit
+    from app.post_audit.steps.enhancements.parsing import parse_files
+
     with progress() as bars:
         bars.say(f"Reading {len(files)} reports" if len(files) > 1 else f"Reading {files[0].name}")
         audits = parse_files(files)
     if dry_run:
-        if as_json:
-            print_json(dry_run_document(audits))
-        else:
-            for audit in audits:
-                _print_audit(audit)
-        return 0
+        return _tell_read(audits, as_json=as_json)
     with build() as application:
         with progress() as bars:
             stored = [
@@ -94,13 +88,30 @@ def import_files(
         if as_json:
             print_json({"audits": stored, "run": report, "effects": effects, "confirmed": confirmed})
             return 1 if report.failed else 0
-        for audit, item in zip(audits, stored, strict=True):
-            known = "had been taken in before" if item.is_known else f"was taken in as audit {item.id}"
-            out.print(Text(f"{audit.name} ({audit.format}, {count(len(audit.different))} findings) {known}."))
+        _print_stored(audits, stored)
         code = report_run(application, report, as_json=False)
         for effect in reversed(effects):
             _print_effect(effect)
         return code
+
+
+def _tell_read(audits: Sequence[ParsedAudit], *, as_json: bool) -> int:
+    """Tell what was read from reports of which nothing is stored."""
+    from app.post_audit.steps.enhancements.parsing import dry_run_document
+
+    if as_json:
+        print_json(dry_run_document(audits))
+    else:
+        for audit in audits:
+            _print_audit(audit)
+    return 0
+
+
+def _print_stored(audits: Sequence[ParsedAudit], stored: Sequence[StoredAudit]) -> None:
+    """Say of each report whether it is new."""
+    for audit, item in zip(audits, stored, strict=True):
+        known = "had been taken in before" if item.is_known else f"was taken in as audit {item.id}"
+        out.print(Text(f"{audit.name} ({audit.format}, {count(len(audit.different))} findings) {known}."))
 
 
 def _shown(say: Callable[[str], None], audit: ParsedAudit) -> Callable[[int, int], None]:
@@ -150,9 +161,7 @@ def _print_audit(audit: ParsedAudit) -> None:
     out.print(Text(f"{audit.name}: {audit.format}, {count(len(audit.findings))} findings", style="bold"))
     for column, field in audit.mapping.items():
         out.print(Text(f"  column {column} is read as {field}", style="dim"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("priority", "title", "place"):
-        table.add_column(title)
+    table = plain_table("priority", "title", "place")
     for finding in audit.different:
         place = finding.location or finding.component or ""
         table.add_row(

@@ -1,13 +1,12 @@
-"""`post-audit bugs report`: a bug that a user told somebody of."""
+"""`post-audit bugs`: a bug that a user told somebody of, and a person's word on how bad one is."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from app.post_audit.cli.shared import AsJson, app, out, print_json
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, out, person, print_json, tell
 from app.post_audit.formats import count
 from app.post_audit.steps.bugs.facts import Tier
 from app.post_audit.steps.bugs.intake import BugReport, report_bug
@@ -16,11 +15,6 @@ __all__: list[str] = []
 
 _bugs = typer.Typer(help="Bugs that users report.", no_args_is_help=True)
 app.add_typer(_bugs, name="bugs")
-
-
-@_bugs.callback()
-def _group() -> None:
-    """Keep `bugs` a group while it has one command."""
 
 
 @_bugs.command()
@@ -62,3 +56,33 @@ def report(
     else:
         out.print(f"Stored as a new bug, {receipt.bug}. Rank it now: post-audit step bugs")
     return 0
+
+
+@_bugs.command()
+def override(
+    bug: Annotated[
+        str, typer.Argument(metavar="BUG", help="The bug's id, as decisions of step bugs show it.")
+    ],
+    severity: Annotated[
+        Literal["critical", "high", "medium", "low"] | None, typer.Option(help="How bad it is.")
+    ] = None,
+    score: Annotated[
+        float | None, typer.Option(min=0, help="Its score, in place of the one that is reckoned.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Set a bug's severity, its score, or both, from the next run on; with neither, your word is taken back."""
+    with build() as application:
+        answer: Any = application.database.call(
+            "post_audit_apply_bug_override", bug=bug, actor=person(), severity=severity, score=score
+        )
+    said = " and ".join(
+        part
+        for part in (
+            f"severity {severity}" if severity is not None else "",
+            f"score {score:g}" if score is not None else "",
+        )
+        if part
+    )
+    sentence = f"Bug {bug} has {said} from the next run on." if said else f"Bug {bug} is reckoned again."
+    return tell(answer, sentence, as_json=as_json)

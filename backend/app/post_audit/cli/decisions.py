@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.report import decision_view
-from app.post_audit.cli.shared import AsJson, Identifier, app, ist_of, out, person, print_json, progress
-from app.post_audit.compose import Application, build
+from app.post_audit.cli.shared import (
+    AsJson,
+    Identifier,
+    app,
+    build,
+    ist_of,
+    out,
+    person,
+    print_json,
+    progress,
+)
 from app.post_audit.errors import NotFound
+
+if TYPE_CHECKING:
+    from app.post_audit.compose import Application
 
 __all__: list[str] = []
 

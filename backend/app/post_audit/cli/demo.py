@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, app, out, print_json, progress
-from app.post_audit.compose import build
-from app.post_audit.demonstration import (
-    COLUMNS,
-    DEFAULT_SEED,
-    Verdict,
-    confusion,
-    load_demonstration,
-    remove_demonstration,
-)
+from app.post_audit.cli.shared import AsJson, app, build, out, print_json, progress
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count
+
+if TYPE_CHECKING:
+    from app.post_audit.demonstration import Verdict
 
 __all__ = ["print_verdict"]
 
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Another seed makes another marketplace.")] = DEFAULT_SEED,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed makes another marketplace; 20251112 when not given.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take the demonstration out again.")] = False,
     verdict: Annotated[
         bool, typer.Option("--verdict", help="Compare what was planted with what was found.")
@@ -39,6 +35,13 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Load an invented marketplace to try the steps on; it has a clock of its own and sends nothing."""
+    from app.post_audit.demonstration import (
+        DEFAULT_SEED,
+        confusion,
+        load_demonstration,
+        remove_demonstration,
+    )
+
     with build() as application:
         if verdict:
             found = confusion(application.database)
@@ -61,7 +64,9 @@ def demo(
             )
         with progress() as bars:
             bars.say("Making the demonstration marketplace")
-            loaded = load_demonstration(application.conninfo, seed=seed, into=yes_into)
+            loaded = load_demonstration(
+                application.conninfo, seed=DEFAULT_SEED if seed is None else seed, into=yes_into
+            )
     if as_json:
         print_json(loaded)
     else:
@@ -73,6 +78,8 @@ def demo(
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print what was planted and what the steps found of it."""
+    from app.post_audit.demonstration import COLUMNS
+
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in COLUMNS:
         table.add_column(column)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit import logs
 from app.post_audit.cli.shared import AsJson, app, out, print_json, progress
-from app.post_audit.doctor import Examination, Finding, Level, examine
 from app.post_audit.formats import count
-from app.post_audit.web.access import AccessPolicy
+
+if TYPE_CHECKING:
+    from app.post_audit.doctor import Examination, Finding
 
 __all__: list[str] = []
 
 _MARKS: Final = {
-    Level.WELL: ("✓", "green"),
-    Level.NOTE: ("○", "yellow"),
-    Level.PROBLEM: ("✗", "bold red"),
-    Level.MISCONFIGURED: ("✗", "bold red"),
+    "well": ("✓", "green"),
+    "note": ("○", "yellow"),
+    "problem": ("✗", "bold red"),
+    "misconfigured": ("✗", "bold red"),
 }
+"""How each level is marked, by its value."""
 
 
 @app.command()
@@ -33,6 +34,10 @@ def doctor(
     as_json: AsJson = False,
 ) -> int:
     """Look at everything and say what is wrong: 0 nothing, 1 a problem, 2 something is set up wrongly."""
+    from app.post_audit import logs
+    from app.post_audit.doctor import examine
+    from app.post_audit.web.access import AccessPolicy
+
     # what it finds it says itself, and it leaves no trace in the log
     logs.configure(log_file=None, level="WARNING", secrets=(), terminal_level=logging.ERROR)
     with progress() as bars:
@@ -52,6 +57,8 @@ def doctor(
 
 
 def _print(found: Examination) -> None:
+    from app.post_audit.doctor import Level
+
     area = None
     for finding in found.ordered():
         if finding.area != area:
@@ -65,7 +72,7 @@ def _print(found: Examination) -> None:
 
 
 def _print_finding(finding: Finding) -> None:
-    mark, style = _MARKS[finding.level]
+    mark, style = _MARKS[finding.level.value]
     line = Table.grid(padding=(0, 1))
     for width in (2, 1, None):
         line.add_column(width=width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from app.post_audit.cli.shared import AsJson, app, out, print_json
 from app.post_audit.formats import count, percent
+from app.post_audit.ports import JSON
 
 __all__ = ["evaluations", "simulations"]
 
@@ -44,7 +46,8 @@ def evaluate_conversions(
     as_json: AsJson = False,
 ) -> int:
     """Replay an A/B test as if its units had just arrived, and tell what would have been decided, and when."""
-    from app.post_audit.replay.conversions import evaluate, read_units, rows, with_alpha
+    from app.post_audit.replay.conversions import evaluate, with_alpha
+    from app.post_audit.replay.units import read_units
     from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
     policy = with_alpha(ConversionsPolicy(), alpha)
@@ -60,11 +63,11 @@ def evaluate_conversions(
         else f"No winner after {count(len(units.variant))} units."
     )
     table = Table("Variant", "Units", "Converted", "Rate")
-    for row in rows(told, "variants"):
+    for row in _rows(told, "variants"):
         number, converted, rate = row["units"], row["converted"], row["rate"]
         table.add_row(str(row["variant"]), str(number), str(converted), f"{rate:.4%}" if rate else "unknown")
     out.print(table)
-    for reason in rows(told, "reasons"):
+    for reason in _rows(told, "reasons"):
         out.print(str(reason["text"]), markup=False)
     return 0
 
@@ -83,7 +86,8 @@ def simulate_conversions(
     as_json: AsJson = False,
 ) -> int:
     """Tell how often equal messages are switched, how soon a better one is, and what waiting costs."""
-    from app.post_audit.replay.conversions import Traffic, simulate, with_alpha
+    from app.post_audit.replay.conversions import with_alpha
+    from app.post_audit.replay.simulation import Traffic, simulate
     from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
     traffic = Traffic(
@@ -108,3 +112,9 @@ def simulate_conversions(
     )
     out.print(f"  conversions lost   {count(lost)} on average; even shares throughout: {count(even)}")
     return 0
+
+
+def _rows(document: Mapping[str, JSON], key: str) -> list[Mapping[str, JSON]]:
+    """Give a list of objects of a document, for printing."""
+    found = document[key]
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, Sequence) else []

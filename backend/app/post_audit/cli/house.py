@@ -1,8 +1,7 @@
-"""Commands about the installation: `migrate`, `status`, `arm`, `pause`, `bind`."""
+"""`post-audit status`, `migrate`, `arm` and `pause`: how the house stands, and who may act in it."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Annotated, Any
@@ -11,16 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, StepName, app, ist_of, out, person, print_json
-from app.post_audit.codec import encode
-from app.post_audit.compose import STEPS, build, open_connection
-from app.post_audit.db.migrate import migrate as apply_migration
-from app.post_audit.engine import install
-from app.post_audit.errors import InputError
+from app.post_audit.cli.shared import AsJson, StepName, app, build, ist_of, out, person, print_json, tell
 from app.post_audit.formats import count
-from app.post_audit.ports import JSON
-from app.post_audit.runner import owner
-from app.post_audit.settings import load_settings
 
 __all__: list[str] = []
 
@@ -28,7 +19,12 @@ __all__: list[str] = []
 @app.command()
 def migrate(as_json: AsJson = False) -> int:
     """Apply the migration to the database; can be repeated."""
-    with closing(open_connection(load_settings())) as place:
+    from app.post_audit.db.migrate import migrate as apply_migration
+    from app.post_audit.db.place import find_database
+    from app.post_audit.engine import install
+    from app.post_audit.settings import load_settings
+
+    with closing(find_database(load_settings())) as place:
         warnings = apply_migration(place.conninfo)
         install(place.conninfo)
     if as_json:
@@ -59,6 +55,8 @@ def status(as_json: AsJson = False) -> int:
 
 
 def _print_status(document: dict[str, Any]) -> None:
+    from app.post_audit.compose import STEP_NAMES
+
     rows = Table.grid(padding=(0, 3))
     rows.add_column(style="dim")
     rows.add_column()
@@ -73,7 +71,7 @@ def _print_status(document: dict[str, Any]) -> None:
         rows.add_row("last run", Text(f"{last['id']}, {last['state']}, begun {ist_of(last['started_at'])}"))
     for what, told in _operations(document["operations"]):
         rows.add_row(what, Text(told))
-    for name in (step.name for step in STEPS):
+    for name in STEP_NAMES:
         mode = document["modes"][name]
         rows.add_row(
             name,
@@ -97,6 +95,8 @@ def _print_status(document: dict[str, Any]) -> None:
 
 def _operations(now: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The run that goes on, who works, what is asked for, and when the next tick is."""
+    from app.post_audit.runner import owner
+
     run = now["run"]
     if run is not None:
         done = ", ".join(f"{step['step']} {step['state']}" for step in run["steps"])
@@ -131,17 +131,12 @@ def _set_mode(name: str, mode: str, *, as_json: bool) -> int:
     with build() as application:
         application.runner.step(name)
         answer: Any = application.database.call("post_audit_apply_mode", step=name, mode=mode, actor=person())
-    if as_json:
-        print_json(answer)
-    else:
-        out.print(
-            {
-                "act": f"{name} acts from the next run on.",
-                "propose": f"{name} proposes and waits for approval.",
-                "paused": f"{name} is paused. Wake it: post-audit arm {name}",
-            }[mode]
-        )
-    return 0
+    sentence = {
+        "act": f"{name} acts from the next run on.",
+        "propose": f"{name} proposes and waits for approval.",
+        "paused": f"{name} is paused. Wake it: post-audit arm {name}",
+    }[mode]
+    return tell(answer, sentence, as_json=as_json)
 
 
 @app.command()
@@ -158,137 +153,3 @@ def arm(
 def pause(name: StepName, as_json: AsJson = False) -> int:
     """Let a step rest."""
     return _set_mode(name, "paused", as_json=as_json)
-
-
-@app.command()
-def bind(
-    role: Annotated[
-        str | None, typer.Argument(help="The role, for example suppliers; all are listed when not given.")
-    ] = None,
-    relation: Annotated[str | None, typer.Argument(help="Your table or view, with its schema.")] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="OURS=THEIRS, for each column of another name; OURS=THEIRS:rupees for rupees. May be repeated."
-        ),
-    ] = None,
-    guess: Annotated[
-        bool,
-        typer.Option("--guess", help="Show which of your tables could fill which role, with sample values."),
-    ] = False,
-    accept: Annotated[
-        bool, typer.Option("--accept", help="With --guess: bind the best of each role.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Point a role at a table of your own, or list what each role is bound to."""
-    if guess or accept:
-        if role is not None or column or not guess:
-            raise InputError("--guess looks at all roles.", cure="See them: post-audit bind --guess")
-        return _guess(accept=accept, as_json=as_json)
-    if (role is None) != (relation is None):
-        raise InputError(
-            "A binding needs a role and a table.",
-            cure="For example: post-audit bind suppliers public.companies --column name=title",
-        )
-    with build() as application:
-        if role is None:
-            found: Any = application.database.call("post_audit_read_bindings")
-        else:
-            found = [
-                application.database.call(
-                    "post_audit_apply_binding",
-                    role=role,
-                    relation=relation,
-                    columns=_mapping(column or []),
-                    actor=person(),
-                )
-            ]
-    if as_json:
-        print_json({"bindings": found})
-        return 0
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("role", "table", "columns of other names"):
-        table.add_column(title)
-    for item in found:
-        table.add_row(
-            item["role"],
-            item["relation"] if item["bound"] else f"needed: post-audit bind {item['role']} SCHEMA.TABLE",
-            Text(encode(item["columns"]) if item["columns"] else ""),
-        )
-    out.print(table)
-    return 0
-
-
-def _guess(*, accept: bool, as_json: bool) -> int:
-    """Show which tables could fill which role; bind the best of each when that was asked for."""
-    with build() as application:
-        guesses: Any = application.database.call("post_audit_read_binding_guesses")
-        # suppliers first: what names them takes over the type of their ids
-        best = sorted(
-            (g for g in guesses if g["best"] and g["unique_id"]), key=lambda g: g["role"] != "suppliers"
-        )
-        bound = [
-            application.database.call(
-                "post_audit_apply_binding",
-                role=found["role"],
-                relation=found["relation"],
-                columns=found["columns"],
-                actor=person(),
-            )
-            for found in (best if accept else ())
-        ]
-    if as_json:
-        print_json({"guesses": guesses, "bindings": bound})
-        return 0
-    if not guesses:
-        out.print(
-            "None of your tables looks like one of a role. Bind by hand: post-audit bind ROLE SCHEMA.TABLE"
-        )
-    for found in guesses:
-        _print_guess(found)
-    if accept:
-        out.print(f"{count(len(bound))} roles are bound: post-audit bind")
-    elif guesses:
-        out.print(
-            "A guess goes by names and types alone. Bind the first of each role: post-audit bind --guess --accept"
-        )
-    return 0
-
-
-def _print_guess(found: dict[str, Any]) -> None:
-    """One guess: its columns with sample values, and the command that binds it."""
-    out.print(Text(f"{found['role']} ← {found['relation']}", style="bold"))
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for title in ("  ours", "theirs", "for example"):
-        table.add_column(title)
-    for ours, values in found["samples"].items():
-        theirs = found["columns"].get(ours, ours)
-        named = f"{theirs['column']} in {theirs['unit']}" if isinstance(theirs, dict) else theirs
-        known = ", ".join(value for value in values if value is not None)
-        table.add_row(Text(f"  {ours}"), Text(named), Text(known or "no value yet"))
-    out.print(table)
-    if not found["unique_id"]:
-        out.print("  Nothing keeps its id unique, so it cannot be bound as it is.")
-    options = [
-        f"--column {ours}={theirs['column']}:{theirs['unit']}"
-        if isinstance(theirs, dict)
-        else f"--column {ours}={theirs}"
-        for ours, theirs in found["columns"].items()
-    ]
-    command = " ".join(["post-audit bind", found["role"], shlex.quote(found["relation"]), *options])
-    out.print(Text(f"  {command}\n"), soft_wrap=True)
-
-
-def _mapping(columns: list[str]) -> dict[str, JSON]:
-    """Read OURS=THEIRS, and OURS=THEIRS:rupees for an amount that is not in paise."""
-    mapping: dict[str, JSON] = {}
-    for item in columns:
-        ours, equals, theirs = item.partition("=")
-        if not (ours and equals and theirs):
-            raise InputError(
-                f"--column {item} is not OURS=THEIRS.", cure="For example: --column name=company_name"
-            )
-        name, colon, unit = theirs.rpartition(":")
-        mapping[ours] = {"column": name, "unit": unit} if colon and unit == "rupees" else theirs
-    return mapping

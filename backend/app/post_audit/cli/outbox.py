@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, app, ist_of, out, person, print_json
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build, ist_of, out, person, print_json
 from app.post_audit.errors import NotFound
 from app.post_audit.formats import count
 

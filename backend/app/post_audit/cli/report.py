@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console, Group, RenderableType
 from rich.json import JSON
@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.formats import count, ist
-from app.post_audit.runner import RunReport, StepReport
+
+if TYPE_CHECKING:
+    from app.post_audit.runner import RunReport, StepReport
 
 __all__ = ["decision_view", "print_run", "what_changed"]
 
@@ -136,6 +138,11 @@ def _message_rows(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         name = "Telegram" if message["channel"] == "telegram" else "n8n"
         if name not in receivers.setdefault(state, []):
             receivers[state].append(name)
+    for ended in decision.get("messages_removed", {}):
+        channel, _, state = ended.partition(":")
+        name = "Telegram" if channel == "telegram" else "n8n"
+        if name not in receivers.setdefault(f"{state}, deleted since", []):
+            receivers[f"{state}, deleted since"].append(name)
     for state, names in receivers.items():
         yield "told", f"{' and '.join(names)} ({state})"
 

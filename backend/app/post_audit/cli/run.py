@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from app.post_audit.cli.demo import print_verdict
 from app.post_audit.cli.report import print_run
-from app.post_audit.cli.shared import AsJson, DryRun, StepName, app, out, print_json, progress
+from app.post_audit.cli.shared import AsJson, DryRun, StepName, app, build, out, print_json, progress
 from app.post_audit.codec import to_json
-from app.post_audit.compose import Application, build
-from app.post_audit.demonstration import confusion
 from app.post_audit.formats import count
-from app.post_audit.protocol import PostAuditProtocol
-from app.post_audit.runner import RunReport
+
+if TYPE_CHECKING:
+    from app.post_audit.compose import Application
+    from app.post_audit.runner import RunReport
 
 __all__ = ["report_run"]
 
 
 def report_run(application: Application, report: RunReport, *, as_json: bool) -> int:
     """Tell of a run in words or as one document; return the exit code."""
+    from app.post_audit.cli.demo import print_verdict
+    from app.post_audit.demonstration import confusion
+
     place = application.database.describe()
     verdict = None
     if report.marketplace == "demonstration" and report.origin != "preview":
@@ -42,6 +44,8 @@ def report_run(application: Application, report: RunReport, *, as_json: bool) ->
 
 
 def _run(names: list[str] | None, *, dry_run: bool, as_json: bool) -> int:
+    from app.post_audit.protocol import PostAuditProtocol
+
     # the report tells of failures; the log has the details
     with build(terminal_level=logging.CRITICAL) as application:
         loaded = None

@@ -8,16 +8,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from app.post_audit.codec import to_json
 from app.post_audit.formats import count, ist
-from app.post_audit.runner import AnyStep, StepReport
+
+if TYPE_CHECKING:
+    from app.post_audit.compose import Application
+    from app.post_audit.runner import AnyStep, StepReport
 
 __all__ = [
     "AsJson",
@@ -25,11 +29,14 @@ __all__ = [
     "Identifier",
     "StepName",
     "app",
+    "build",
     "ist_of",
     "out",
     "person",
+    "plain_table",
     "print_json",
     "progress",
+    "tell",
 ]
 
 app = typer.Typer(
@@ -53,9 +60,36 @@ StepName = Annotated[
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
+def build(*, terminal_level: int | None = None) -> Application:
+    """Build the application from the settings (see `compose.build`).
+
+    Imported by the first call: a command that only shows its help does without three quarters of a second.
+    """
+    from app.post_audit.compose import build as build_application
+
+    return build_application(terminal_level=terminal_level)
+
+
 def print_json(document: object) -> None:
     """Print one document on standard output."""
     sys.stdout.write(json.dumps(to_json(document), ensure_ascii=False, indent=2) + "\n")
+
+
+def tell(answer: object, sentence: str, *, as_json: bool) -> int:
+    """Print what was done, as a document or as a sentence, and return the exit code 0."""
+    if as_json:
+        print_json(answer)
+    else:
+        out.print(sentence, markup=False)
+    return 0
+
+
+def plain_table(*titles: str) -> Table:
+    """An empty table without lines, its titles dimmed."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in titles:
+        table.add_column(title)
+    return table
 
 
 def person() -> str:
@@ -83,6 +117,9 @@ class _Bars:
 
     def step_ended(self, report: StepReport) -> None:
         self._bars.update(self._task, description=f"{report.title}: {report.state}")
+
+    def preparing(self, notice: str) -> None:
+        self._bars.update(self._task, description=notice)
 
     def batch_done(self, remaining: int) -> None:
         self._bars.update(self._task, description=f"Carrying out: {count(remaining)} changes to go")

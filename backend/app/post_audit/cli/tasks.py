@@ -1,64 +1,49 @@
-"""`post-audit tasks`: the queue of what audits found, for people and for scripts."""
+"""`post-audit tasks list`, `show`, `export` and `stats`: the queue of what audits found, for people and for scripts."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from app.post_audit.cli.shared import AsJson, app, out, person, print_json, progress
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, build, out, plain_table, print_json, progress
+from app.post_audit.cli.task_shared import (
+    Categories,
+    Dispositions,
+    FromSource,
+    IsLate,
+    OfOwner,
+    Priorities,
+    Statuses,
+    filters_of,
+    place_of,
+    state_of,
+    table_of,
+    tasks,
+)
 from app.post_audit.errors import InputError
 from app.post_audit.formats import count, ist
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
-from app.post_audit.steps.enhancements.queue import Action, Filters, Priority, Status, Task
 
 __all__: list[str] = []
 
-_tasks = typer.Typer(help="What audits found, as a queue.", no_args_is_help=True)
-app.add_typer(_tasks, name="tasks")
-
 _SHOWN = 20
 
-_Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The tasks' numbers.")]
-_Statuses = Annotated[
-    list[str] | None,
-    typer.Option("--status", help="pending, in_progress, completed or cancelled; may be repeated."),
-]
-_Priorities = Annotated[
-    list[str] | None, typer.Option("--priority", help="critical, high, medium or low; may be repeated.")
-]
-_Categories = Annotated[list[str] | None, typer.Option("--category", help="May be repeated.")]
-_Dispositions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--disposition",
-        help="review, blocked, accepted, false_positive, duplicate, reopened, gone, reported or none.",
-    ),
-]
-_Source = Annotated[str | None, typer.Option(help="Only what this tool reported.")]
-_Owner = Annotated[str | None, typer.Option(help="Only whose it is; empty for nobody's.")]
-_Late = Annotated[bool | None, typer.Option("--late/--in-time", help="Only what is late, or what is not.")]
-_Note = Annotated[str | None, typer.Option(help="What is to be remembered.")]
-_As = Annotated[str | None, typer.Option("--as", help="Who does it; you, when not given.")]
 
-
-@_tasks.command("list")
+@tasks.command("list")
 def list_tasks(
-    status: _Statuses = None,
-    priority: _Priorities = None,
-    category: _Categories = None,
-    disposition: _Dispositions = None,
-    source: _Source = None,
-    owner: _Owner = None,
-    late: _Late = None,
+    status: Statuses = None,
+    priority: Priorities = None,
+    category: Categories = None,
+    disposition: Dispositions = None,
+    source: FromSource = None,
+    owner: OfOwner = None,
+    late: IsLate = None,
     sort: Annotated[
         Literal["score", "age", "recent"], typer.Option(help="By score, by age, or closed last.")
     ] = "score",
@@ -68,7 +53,7 @@ def list_tasks(
 ) -> int:
     """List tasks, the most urgent first; without --status what is pending or in progress."""
     open_ones = ["pending", "in_progress"] if sort != "recent" else None
-    wanted = _filters(status or open_ones, priority, category, disposition, source, owner, late=late)
+    wanted = filters_of(status or open_ones, priority, category, disposition, source, owner, late=late)
     with build() as application:
         page = queue.list_tasks(application.database, wanted, sort=sort, limit=limit, after=after)
     if as_json:
@@ -77,13 +62,13 @@ def list_tasks(
     if not page.tasks:
         out.print("No task is like that.")
         return 0
-    out.print(_table(page.tasks))
+    out.print(table_of(page.tasks))
     if page.next is not None:
         out.print(f"{count(len(page.tasks))} of {count(page.count or 0)}; more: --limit 1000", style="dim")
     return 0
 
 
-@_tasks.command()
+@tasks.command()
 def show(
     task_id: Annotated[str, typer.Argument(metavar="ID", help="The task's number.")], as_json: AsJson = False
 ) -> int:
@@ -96,10 +81,10 @@ def show(
     task = found.task
     out.print(Text(f"{task.id}  {task.title}", style="bold"))
     for name, text in (
-        ("state", _state(task)),
+        ("state", state_of(task)),
         ("priority", task.priority),
         ("score", f"{task.score:g}" if task.score is not None else ""),
-        ("place", _place(task)),
+        ("place", place_of(task)),
         ("rule", task.rule or ""),
         ("from", " on ".join(part for part in (task.source, task.target) if part)),
         ("owner", task.owner or ""),
@@ -119,145 +104,23 @@ def show(
     return 0
 
 
-@_tasks.command()
-def claim(
-    owner: _As = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 1,
-    lease_seconds: Annotated[
-        int, typer.Option(min=1, max=604_800, help="After how long without a sign of life it goes back.")
-    ] = 900,
-    priority: _Priorities = None,
-    category: _Categories = None,
-    source: _Source = None,
-    as_json: AsJson = False,
-) -> int:
-    """Take the most urgent tasks for a while; `start` makes one yours without a limit of time."""
-    wanted = _filters(None, priority, category, None, source, None, late=None)
-    with build() as application:
-        claimed = queue.claim(
-            application.database,
-            owner or person(),
-            limit=limit,
-            lease_seconds=lease_seconds,
-            filters=wanted,
-        )
-    if as_json:
-        print_json(claimed)
-    elif claimed.tasks:
-        out.print(_table(claimed.tasks))
-    else:
-        out.print("Nothing waits.")
-    return 0
-
-
-@_tasks.command()
-def start(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Work on tasks; what was blocked goes on."""
-    return _act(ids, Action.START, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def release(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Give tasks back."""
-    return _act(ids, Action.RELEASE, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def block(
-    ids: _Ids,
-    note: Annotated[str, typer.Option(help="What they wait for.")],
-    actor: _As = None,
-    as_json: AsJson = False,
-) -> int:
-    """Say that tasks wait for something else; nobody is given them until they are started."""
-    return _act(ids, Action.BLOCK, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def confirm(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Let what was under review into the queue."""
-    return _act(ids, Action.CONFIRM, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def done(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Complete tasks; one that an audit reports again is reopened."""
-    return _act(ids, Action.DONE, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def cancel(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Cancel tasks that will not be done; no audit reopens them."""
-    return _act(ids, Action.CANCEL, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def reopen(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Put closed tasks back into the queue."""
-    return _act(ids, Action.REOPEN, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def accept(
-    ids: _Ids,
-    until: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="The last day, at most 366 from now: 2026-03-31.")
-    ],
-    note: Annotated[str, typer.Option(help="Why the risk is borne.")],
-    actor: _As = None,
-    as_json: AsJson = False,
-) -> int:
-    """Bear the risk of tasks until the end of a day; then they come back."""
-    return _act(ids, Action.ACCEPT, actor, note=note, until=until, as_json=as_json)
-
-
-@_tasks.command("false-positive")
-def false_positive(ids: _Ids, note: _Note = None, actor: _As = None, as_json: AsJson = False) -> int:
-    """Say that tasks are none; no audit reopens them."""
-    return _act(ids, Action.FALSE_POSITIVE, actor, note=note, as_json=as_json)
-
-
-@_tasks.command()
-def merge(
-    ids: _Ids,
-    into: Annotated[str, typer.Option(help="The task that stays.")],
-    note: _Note = None,
-    actor: _As = None,
-    as_json: AsJson = False,
-) -> int:
-    """Say that tasks are duplicates of another one."""
-    return _act(ids, Action.MERGE, actor, note=note, keep=into, as_json=as_json)
-
-
-@_tasks.command()
-def prioritise(
-    ids: _Ids,
-    priority: Annotated[str, typer.Option("--to", help="critical, high, medium or low.")],
-    note: _Note = None,
-    actor: _As = None,
-    as_json: AsJson = False,
-) -> int:
-    """Set the priority; audits leave it as it is from then on."""
-    return _act(ids, Action.PRIORITISE, actor, note=note, priority=priority, as_json=as_json)
-
-
-@_tasks.command()
+@tasks.command()
 def export(
     kind: Annotated[
         Literal["csv", "github"],
         typer.Option("--format", help="A table, or GitHub issues, one JSON object a line."),
     ] = "csv",
     output: Annotated[Path | None, typer.Option(help="The file; standard output when not given.")] = None,
-    status: _Statuses = None,
-    priority: _Priorities = None,
-    category: _Categories = None,
-    disposition: _Dispositions = None,
-    source: _Source = None,
-    owner: _Owner = None,
-    late: _Late = None,
+    status: Statuses = None,
+    priority: Priorities = None,
+    category: Categories = None,
+    disposition: Dispositions = None,
+    source: FromSource = None,
+    owner: OfOwner = None,
+    late: IsLate = None,
 ) -> int:
     """Write tasks for other programs; without --status what is pending or in progress."""
-    wanted = _filters(
+    wanted = filters_of(
         status or ["pending", "in_progress"], priority, category, disposition, source, owner, late=late
     )
     with build() as application:
@@ -271,7 +134,7 @@ def export(
     return 0
 
 
-@_tasks.command()
+@tasks.command()
 def stats(
     days: Annotated[int, typer.Option(min=1, max=366, help="Over how many days.")] = 30,
     as_json: AsJson = False,
@@ -282,9 +145,9 @@ def stats(
     if as_json:
         print_json(told)
         return 0
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("priority", "open", "in progress", "late", "oldest, days", "completed", "of these late"):
-        table.add_column(title)
+    table = plain_table(
+        "priority", "open", "in progress", "late", "oldest, days", "completed", "of these late"
+    )
     closed = {row.priority: row for row in told.closed}
     for row in told.open:
         ended = closed.get(row.priority)
@@ -304,68 +167,6 @@ def stats(
     return 0
 
 
-def _act(
-    ids: list[str],
-    action: Action,
-    actor: str | None,
-    *,
-    note: str | None,
-    as_json: bool,
-    until: datetime | None = None,
-    keep: str | None = None,
-    priority: str | None = None,
-) -> int:
-    """Do it and tell what became of each; 1 when one of several was refused."""
-    with build() as application:
-        ended = queue.act(
-            application.database,
-            ids,
-            action,
-            actor or person(),
-            note=note,
-            until=None if until is None else until.date(),
-            keep=keep,
-            priority=priority,
-        )
-    if as_json:
-        print_json(ended)
-    else:
-        for task in ended.tasks:
-            out.print(Text(f"Task {task.id} is {_state(task)}: {task.title}"))
-        for refused in ended.refused:
-            out.print(Text(f"Left as it was: {refused.message} {refused.cure}"))
-    return 1 if ended.refused else 0
-
-
-def _filters(
-    status: list[str] | None,
-    priority: list[str] | None,
-    category: list[str] | None,
-    disposition: list[str] | None,
-    source: str | None,
-    owner: str | None,
-    *,
-    late: bool | None,
-) -> Filters:
-    _known("status", status, ("pending", "in_progress", "completed", "cancelled"))
-    _known("priority", priority, ("critical", "high", "medium", "low"))
-    return Filters(
-        status=cast("tuple[Status, ...]", tuple(status)) if status else None,
-        priority=cast("tuple[Priority, ...]", tuple(priority)) if priority else None,
-        category=tuple(category) if category else None,
-        disposition=tuple(disposition) if disposition else None,
-        source=source,
-        owner=owner,
-        late=late,
-    )
-
-
-def _known(name: str, given: list[str] | None, known: tuple[str, ...]) -> None:
-    for value in given or ():
-        if value not in known:
-            raise InputError(f"There is no {name} named {value}.", cure=f"Give one of {', '.join(known)}.")
-
-
 def _write(output: Path, lines: Iterable[str]) -> int:
     written = 0
     try:
@@ -379,28 +180,3 @@ def _write(output: Path, lines: Iterable[str]) -> int:
             f"{output} cannot be written: {error.strerror}.", cure="Name another file."
         ) from error
     return written
-
-
-def _table(tasks: Iterable[Task]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("id", "score", "priority", "state", "title", "place"):
-        table.add_column(title)
-    for task in tasks:
-        score = "" if task.score is None else f"{task.score:g}"
-        late = Text("late ", style="bold red") if task.late else Text()
-        table.add_row(
-            str(task.id), score, task.priority, late + _state(task), Text(task.title), Text(_place(task))
-        )
-    return table
-
-
-def _state(task: Task) -> str:
-    state = task.status.replace("_", " ")
-    if task.disposition:
-        state += f" ({task.disposition.replace('_', ' ')})"
-    return state + (f", {task.owner}" if task.owner and task.status == "in_progress" else "")
-
-
-def _place(task: Task) -> str:
-    place = task.location or task.component or ""
-    return f"{place}:{task.line}" if place and task.line else place

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.post_audit.cli.run import report_run
-from app.post_audit.cli.shared import AsJson, app
-from app.post_audit.compose import build
+from app.post_audit.cli.shared import AsJson, app, build
 from app.post_audit.errors import InputError
-from app.post_audit.protocol import PostAuditProtocol
-from app.post_audit.runner import RunReport
+
+if TYPE_CHECKING:
+    from app.post_audit.protocol import PostAuditProtocol
+    from app.post_audit.runner import RunReport
 
 __all__: list[str] = []
 
@@ -26,6 +27,8 @@ def schedule(
     as_json: AsJson = False,
 ) -> int:
     """Run now and then every two hours, until stopped (Ctrl-C or SIGTERM)."""
+    from app.post_audit.protocol import PostAuditProtocol
+
     with build(terminal_level=logging.INFO) as application, PostAuditProtocol(application) as protocol:
         if ticks_only:
             if as_json:
@@ -41,6 +44,8 @@ def schedule(
 @app.command()
 def worker(as_json: AsJson = False) -> int:
     """Work on the runs that are asked for, until stopped; start any number, on any machines."""
+    from app.post_audit.protocol import PostAuditProtocol
+
     with build(terminal_level=logging.INFO) as application, PostAuditProtocol(application) as protocol:
         protocol.work(on_report=lambda report: _show(protocol, report, as_json=as_json))
     return 0

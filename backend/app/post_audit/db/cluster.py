@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from app.post_audit.db.binaries import OWN_DATABASE, Account, Binaries, run, shared_folder
-from app.post_audit.db.state import SERVER_LOCK, give_to_owner, open_lock, take, write_state
+from app.post_audit.db.state import SERVER_LOCK, give_to_owner, open_lock, take, take_within, write_state
 from app.post_audit.errors import ConfigurationError, DatabaseUnreachable
 
 __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "settle"]
@@ -201,14 +201,10 @@ def initialise(identity: Identity, binaries: Binaries, account: Account | None, 
 
 def _outlive_former_initdb(lock: io.FileIO) -> None:
     """Wait for the initdb of a killed user, which still writes into its folder and holds the lock it inherited."""
-    begin, pause = time.monotonic(), 0.01
-    while not take(lock, exclusive=True):
-        if time.monotonic() - begin > _INITDB_SECONDS:
-            raise DatabaseUnreachable(
-                "A former initdb has not ended.", cure="Look for a full or failing disk, then try again."
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.3, 0.1)
+    if not take_within(lock, exclusive=True, seconds=_INITDB_SECONDS):
+        raise DatabaseUnreachable(
+            "A former initdb has not ended.", cure="Look for a full or failing disk, then try again."
+        )
 
 
 def _make(identity: Identity, binaries: Binaries, account: Account | None, password: str, held: int) -> None:

@@ -40,7 +40,6 @@ from app.post_audit.errors import ConfigurationError, DatabaseUnreachable
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
     from app.post_audit.db.binaries import Binaries
     from app.post_audit.db.cluster import Identity
@@ -74,9 +73,7 @@ class ServerHandle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -152,6 +149,7 @@ class EmbeddedServer:
                 identity = self._prepare(identity)
                 started = True
                 begin = time.monotonic()  # making the data folder is not part of the start
+            # postgres tells nobody when it takes connections: trying is the question
             time.sleep(pause)
             pause = min(pause * 1.3, 0.2)
         message = f"The embedded database did not answer within {_START_SECONDS:.0f} s: {last_error}"
@@ -237,14 +235,10 @@ class EmbeddedServer:
 
     def _wait_for(self, name: str, *, exclusive: bool, seconds: float, at: Path | None = None) -> io.FileIO:
         lock = state.open_lock((at or self._directory) / name)
-        begin, pause = time.monotonic(), 0.005
-        while not state.take(lock, exclusive=exclusive):
-            if time.monotonic() - begin > seconds:
-                lock.close()
-                message = f"The embedded database is in use: {lock.name} was not free for {seconds:.0f} s."
-                raise DatabaseUnreachable(message, cure="End the processes that use it, then try again.")
-            time.sleep(pause)
-            pause = min(pause * 1.3, 0.1)
+        if not state.take_within(lock, exclusive=exclusive, seconds=seconds):
+            lock.close()
+            message = f"The embedded database is in use: {lock.name} was not free for {seconds:.0f} s."
+            raise DatabaseUnreachable(message, cure="End the processes that use it, then try again.")
         return lock
 
     def _ended_early(self, log: Path, begin: int) -> DatabaseUnreachable:

@@ -160,6 +160,7 @@ class Keeper:
                 self._signal_former(signal.SIGQUIT, self._mark)
             elif waited > _ORPHANS and sys.platform != "linux":  # on Linux its keeper's end told it so
                 self._signal_former(signal.SIGINT, postmaster)
+            # the processes of a former server are not our children: only their lock says that they have ended
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
         return True

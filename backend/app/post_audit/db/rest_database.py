@@ -20,6 +20,7 @@ import httpx2
 
 from app.post_audit.codec import encode
 from app.post_audit.db.rest_answers import KEY, URL, Answer, Failure, Outcome, read_answer
+from app.post_audit.db.rest_exchange import Exchange
 from app.post_audit.errors import (
     ConnectionLost,
     CredentialsRefused,
@@ -33,8 +34,6 @@ from app.post_audit.ports import JSON
 
 __all__ = ["LONG_CALLS", "REPEATABLE", "RestDatabase"]
 
-# A wrong address is to be known within 5 s.
-_CONNECT_SECONDS: Final = 4.0
 # Supabase ends a call of service_role after 8 s; its answer has two more to arrive.
 _ANSWER_SECONDS: Final = 10.0
 # Those that may carry out an import of 100,000 findings, 2 to 4 s of a server that has nothing else to do, declare 25 s
@@ -150,9 +149,9 @@ class RestDatabase:
         base, self._host = _base(url)
         self._answer_seconds = answer_seconds
         self._patience_seconds = patience_seconds
-        self._client = httpx2.Client(
-            base_url=base,
-            headers={
+        self._exchange = Exchange(
+            base,
+            {
                 **_headers(key.strip()),
                 "Content-Type": "application/json",
                 "Content-Profile": "public",
@@ -160,10 +159,7 @@ class RestDatabase:
                 # a browser's name is refused for a secret key
                 "User-Agent": "post-audit",
             },
-            timeout=httpx2.Timeout(answer_seconds, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=connections),
-            # the key goes where it was told to go
-            follow_redirects=False,
+            connections=connections,
         )
 
     def describe(self) -> str:
@@ -172,7 +168,7 @@ class RestDatabase:
 
     def close(self) -> None:
         """Give back every connection."""
-        self._client.close()
+        self._exchange.close()
 
     def call(self, function: str, **arguments: object) -> JSON:
         """Run one SQL function in one transaction of its own. See `ports.Database`."""
@@ -213,8 +209,9 @@ class RestDatabase:
 
     def _once(self, function: str, body: bytes) -> tuple[Answer | Failure, float]:
         """Send one request; what came of it, and how many seconds the server asks us to wait."""
+        seconds = self._answer_seconds * (_TIMES_LONGER if function in LONG_CALLS else 1.0)
         try:
-            response, content = self._exchange(function, body)
+            response, content = self._exchange.post(f"/rpc/{function}", body, seconds=seconds)
         except httpx2.HTTPError as error:
             return self._not_answered(error), 0.0
         if response.is_redirect:
@@ -229,23 +226,6 @@ class RestDatabase:
         # Seconds; the other form, a date, is not used by Supabase. PostgREST always says 0.
         asked = response.headers.get("retry-after", "")
         return answer, float(asked) if asked.isdecimal() else 0.0
-
-    def _exchange(self, function: str, body: bytes) -> tuple[httpx2.Response, bytes]:
-        """Send one request and read its answer to the end, or raise `HTTPError`.
-
-        The library's limit is for each piece of an answer, and one that trickles meets it never; ours is for the whole.
-        """
-        seconds = self._answer_seconds * (_TIMES_LONGER if function in LONG_CALLS else 1.0)
-        deadline = time.monotonic() + seconds
-        content = bytearray()
-        limit = httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
-        with self._client.stream("POST", f"/rpc/{function}", content=body, timeout=limit) as response:
-            for piece in response.iter_bytes():
-                content += piece
-                if time.monotonic() > deadline:
-                    message = "the answer trickles"
-                    raise httpx2.ReadTimeout(message, request=response.request)
-        return response, bytes(content)
 
     def _not_answered(self, error: httpx2.HTTPError) -> Failure:
         """Name a request that got no whole answer. The library's text is left out: it may hold what was sent."""

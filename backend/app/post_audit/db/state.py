@@ -14,6 +14,7 @@ import fcntl
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import IO, Final
 
@@ -26,6 +27,7 @@ __all__ = [
     "give_to_owner",
     "open_lock",
     "take",
+    "take_within",
     "write_state",
 ]
 
@@ -50,6 +52,21 @@ def take(lock: io.FileIO, *, exclusive: bool) -> bool:
         fcntl.flock(lock, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def take_within(lock: io.FileIO, *, exclusive: bool, seconds: float) -> bool:
+    """Take the lock once it is free; False when it was not within so many seconds.
+
+    Asked again after 5 ms, and then less often, at least every 0.1 s: flock itself waits without an end, and only an
+    alarm, which a thread cannot set, would break it off.
+    """
+    begin, pause = time.monotonic(), 0.005
+    while not take(lock, exclusive=exclusive):
+        if time.monotonic() - begin > seconds:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.1)
     return True
 
 

@@ -9,16 +9,10 @@ touches a marketplace that holds anything.
 from __future__ import annotations
 
 from app.post_audit.demonstration import first_run
-from app.post_audit.demonstration.load import (
-    Loaded,
-    Removed,
-    load,
-    load_demonstration,
-    obstacle,
-    remove,
-    remove_demonstration,
-)
+from app.post_audit.demonstration.ground import obstacle
+from app.post_audit.demonstration.load import Loaded, load, load_demonstration
 from app.post_audit.demonstration.market import DEFAULT_SEED, Market, generate
+from app.post_audit.demonstration.remove import Removed, remove, remove_demonstration
 from app.post_audit.demonstration.verdict import COLUMNS, Kind, Line, Verdict, confusion
 
 __all__ = [

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.post_audit.db.psycopg_database import connect
-from app.post_audit.demonstration.load import Loaded, load, obstacle
+from app.post_audit.demonstration.ground import obstacle
+from app.post_audit.demonstration.load import Loaded, load
 from app.post_audit.demonstration.market import generate
 from app.post_audit.errors import InputError
 from app.post_audit.ports import Database
-from app.post_audit.steps.enhancements.importing import parse_files, store_audit
+from app.post_audit.steps.enhancements.importing import store_audit
+from app.post_audit.steps.enhancements.parsing import parse_files
 
 __all__ = ["SAMPLE_TARGET", "is_untouched", "prepare"]
 

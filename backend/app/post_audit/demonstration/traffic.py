@@ -9,7 +9,7 @@ demand grows from day to day until today's is near its quota; WhatsApp has room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -208,33 +208,38 @@ def make_claims(directory: Directory, invites: Invites, seed: int) -> Claims:
     is_verified = (verified_at[order] <= NOW) & ~rejected[order]
     verified_at = np.where(is_verified, verified_at[order], 0)
     user = tuple(f"u{10_000 + number}" for number in generator.permutation(len(order)).tolist())
-    verified_texts = iso_all(verified_at)
+    states = [
+        "verified" if verified else "rejected" if turned_down else "pending"
+        for verified, turned_down in zip(is_verified.tolist(), rejected[order].tolist(), strict=True)
+    ]
     return Claims(
         supplier=supplier,
         user=user,
         amount_paise=gift,
         claimed_at=claimed_at,
         verified_at=verified_at,
-        table=table(
-            "public.claim_airdrop_log",
-            {
-                "id": range(1, len(order) + 1),
-                "supplier_id": supplier.tolist(),
-                "claimed_by": user,
-                "status": [
-                    "verified" if verified else "rejected" if turned_down else "pending"
-                    for verified, turned_down in zip(
-                        is_verified.tolist(), rejected[order].tolist(), strict=True
-                    )
-                ],
-                "amount_paise": gift.tolist(),
-                "claimed_at": iso_all(claimed_at),
-                "verified_at": [
-                    text if verified else None
-                    for text, verified in zip(verified_texts, is_verified.tolist(), strict=True)
-                ],
-            },
-        ),
+        table=_claims_table(supplier, user, states, gift, claimed_at, verified_at),
+    )
+
+
+def _claims_table(  # noqa: PLR0913, PLR0917 - one for each column
+    supplier: Ints, user: Sequence[str], states: list[str], gift: Ints, claimed_at: Ints, verified_at: Ints
+) -> Table:
+    """Write the log of claims; `verified_at` counts where the state is verified."""
+    return table(
+        "public.claim_airdrop_log",
+        {
+            "id": range(1, len(supplier) + 1),
+            "supplier_id": supplier.tolist(),
+            "claimed_by": user,
+            "status": states,
+            "amount_paise": gift.tolist(),
+            "claimed_at": iso_all(claimed_at),
+            "verified_at": [
+                text if state == "verified" else None
+                for text, state in zip(iso_all(verified_at), states, strict=True)
+            ],
+        },
     )
 
 

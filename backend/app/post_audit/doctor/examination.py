@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from threading import Thread
 from typing import Final
 
-from app.post_audit import logs
-from app.post_audit.compose import open_connection
 from app.post_audit.db.embedded import EmbeddedServer
 from app.post_audit.db.migrate import migration_digest
+from app.post_audit.db.place import find_database
 from app.post_audit.doctor.configuration import Requirement, check_files, check_readable, check_together
 from app.post_audit.doctor.database import check_access, check_clock, check_database, check_tables
 from app.post_audit.doctor.facts import Health
@@ -25,6 +24,7 @@ from app.post_audit.doctor.runs import check_messages, check_runs
 from app.post_audit.doctor.steps import check_steps
 from app.post_audit.errors import FunctionMissing, InvalidSetting, PostAuditError
 from app.post_audit.ports import Database
+from app.post_audit.secrecy import hide
 from app.post_audit.settings import Settings, load_settings
 from app.post_audit.step import parse_facts
 
@@ -33,11 +33,11 @@ __all__ = ["examine", "examine_running"]
 # Together with the start of a command this stays under ten seconds, whatever the other side does.
 _SECONDS: Final = 8.0
 
-Say = Callable[[str], None]
+_Say = Callable[[str], None]
 
 
 def examine(
-    requirements: Sequence[Requirement] = (), *, online: bool = True, say: Say = lambda _text: None
+    requirements: Sequence[Requirement] = (), *, online: bool = True, say: _Say = lambda _text: None
 ) -> Examination:
     """Look at everything; takes 8 s at most.
 
@@ -51,7 +51,7 @@ def examine(
     except InvalidSetting:
         # told of above; nothing else can be looked at without them
         return Examination(findings=tuple(findings))
-    logs.hide(settings.secrets())
+    hide(settings.secrets())
     say("Asking the database, n8n and Telegram")
     database = _in_background(lambda: _database(settings))
     receivers = _in_background(lambda: ask_receivers(settings, datetime.now(UTC)) if online else [])
@@ -109,7 +109,7 @@ def _database(settings: Settings) -> list[Finding]:
                 )
             ]
     try:
-        place = open_connection(settings)
+        place = find_database(settings)
         with closing(place), closing(place.database()) as database:
             return [
                 _at_home(finding) if place.server is not None else finding for finding in _judged(database)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 from app.post_audit.step import Number
 
 __all__ = ["Area", "Examination", "Finding", "Level", "of_error"]

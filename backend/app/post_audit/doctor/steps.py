@@ -29,6 +29,7 @@ _NO_FAULT: Final = frozenset(
     {
         "conversions.held",
         "conversions.no_experiment",
+        "conversions.still_counting",
         "enhancements.never_seen",
         "enhancements.taken_back",
         "fake_data.held",
@@ -36,7 +37,7 @@ _NO_FAULT: Final = frozenset(
         "infrastructure.taken_back",
     }
 )
-"""Reasons not to act that stand for what a person wanted so, or has not begun with."""
+"""Reasons not to act that stand for what a person wanted so, what has not begun, or what goes on."""
 
 _EVIDENCE: Final = frozenset({"conversions.evidence", "conversions.no_evidence"})
 _READ_TOGETHER: Final = frozenset({*_EVIDENCE, "conversions.rates", "conversions.days_left"})
@@ -117,7 +118,7 @@ def _decided(state: StepState, title: str, decision: DecisionMade) -> Finding:
                 f"{title}: {decision.headline} (decision {decision.id}, {ist(decision.decided_at)})",
             )
         case "nothing":
-            return _told(state, Level.WELL, text, decision.next)
+            return _told(state, Level.WELL, text, "" if decision.next == "Nothing." else decision.next)
         case _:
             return _told(state, Level.NOTE if code in _NO_FAULT else Level.PROBLEM, text, decision.next)
 

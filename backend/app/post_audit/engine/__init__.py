@@ -7,6 +7,7 @@ queue that was lost, or that hands the same work to two, costs time and nothing 
 
 from __future__ import annotations
 
+from app.post_audit.engine.drain import ask, drain
 from app.post_audit.engine.once import run_once
 from app.post_audit.engine.queue import Queue, Task, Wanted, depth, install
 from app.post_audit.engine.schedule import Schedule, tick_of
@@ -20,7 +21,9 @@ __all__ = [
     "Wanted",
     "Worker",
     "Workshop",
+    "ask",
     "depth",
+    "drain",
     "install",
     "run_once",
     "tick_of",

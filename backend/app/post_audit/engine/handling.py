@@ -17,8 +17,9 @@ from app.post_audit.errors import (
     RunLost,
     TookTooLong,
 )
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import Overtaken, Progress, RunReport
+from app.post_audit.secrecy import redact
 
 __all__ = ["Failed", "Watcher", "handle"]
 

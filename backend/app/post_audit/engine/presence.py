@@ -1,4 +1,4 @@
-"""What a worker does beside its work: it tells that it lives, and sends what is due in the outbox."""
+"""What a worker does beside its work: it tells that it lives, sends what is due in the outbox, and tidies it up."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import threading
 import time
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import owner
+from app.post_audit.secrecy import redact
 
 __all__ = ["Presence"]
 
@@ -39,9 +39,7 @@ class Presence:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._soon.set()
         self._thread.join()
@@ -68,6 +66,8 @@ class Presence:
             if time.monotonic() - told >= _TELL_EVERY.total_seconds():
                 told = time.monotonic()
                 self._tell()
+                if self._kind == "worker":
+                    self._tidy()
             if self._kind == "worker":
                 self._deliver()
             if self._ended.is_set():
@@ -95,6 +95,16 @@ class Presence:
         for worker in now["workers"]:
             if owner.is_dead(worker["name"]):
                 self._workshop.database.call("post_audit_apply_worker_gone", name=worker["name"])
+        for sender in now["senders"]:
+            if owner.is_dead(sender):
+                self._workshop.database.call("post_audit_apply_release_messages", owner=sender)
+                _log.info("outbox.sender_gone", owner=owner.readable(sender))
+
+    def _tidy(self) -> None:
+        try:
+            self._workshop.tidy()
+        except PostAuditError as error:
+            _log.warning("outbox.not_tidied", error=redact(str(error)))
 
     def _deliver(self) -> None:
         self._due = None

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import absurd_sdk
@@ -22,8 +21,9 @@ import psycopg
 
 from app.post_audit.db.psycopg_database import connect, translate
 from app.post_audit.errors import ConfigurationError, PermissionRefused, PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind, owner
+from app.post_audit.secrecy import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,9 +213,7 @@ class Queue:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def ask(self, wanted: Wanted) -> str:

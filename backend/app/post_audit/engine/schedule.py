@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 
@@ -17,8 +17,11 @@ from app.post_audit.engine.presence import Presence
 from app.post_audit.engine.queue import Queue, Wanted
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
-from app.post_audit.steps.enhancements.inbox import Collected
+from app.post_audit.logs import get_logger
+from app.post_audit.secrecy import redact
+
+if TYPE_CHECKING:
+    from app.post_audit.steps.enhancements.inbox import Collected
 
 __all__ = ["Schedule", "tick_of"]
 

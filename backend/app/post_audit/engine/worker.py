@@ -14,8 +14,9 @@ from app.post_audit.engine.presence import Presence
 from app.post_audit.engine.queue import Attempt, Queue, Wanted
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunReport
+from app.post_audit.secrecy import redact
 
 __all__ = ["Worker"]
 

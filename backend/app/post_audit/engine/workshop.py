@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.post_audit.outbox import Delivery
 from app.post_audit.ports import Database
 from app.post_audit.runner import Runner
-from app.post_audit.steps.enhancements.inbox import Collected
+
+if TYPE_CHECKING:
+    from app.post_audit.steps.enhancements.inbox import Collected
 
 __all__ = ["Workshop"]
 
@@ -32,6 +34,9 @@ class Workshop(Protocol):
 
     def deliver(self, *, patience_seconds: float = 0.0, stop: Event | None = None) -> Delivery:
         """Send what is due in the outbox, and what becomes due within `patience_seconds` (see `outbox.dispatch`)."""
+
+    def tidy(self) -> int:
+        """Delete a part of what ended long ago, where that is due today, and say how much that was."""
 
     def renewed(self) -> Workshop:
         """The same over an embedded server that answers again; itself over a database of somebody's own."""

@@ -17,10 +17,11 @@ from threading import Event
 from typing import Any, Final
 
 from app.post_audit.errors import StateMoved
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.outbox.console import ConsoleSender
 from app.post_audit.outbox.retries import RetryPolicy
 from app.post_audit.ports import Database, Envelope, Pace, Receipt, Sender
+from app.post_audit.secrecy import redact
 
 __all__ = ["ConsoleSender", "Delivery", "RetryPolicy", "dispatch", "next_due"]
 
@@ -69,41 +70,43 @@ def dispatch(
     *,
     patience_seconds: float = 0.0,
     stop: Event | None = None,
+    owner: str | None = None,
 ) -> Delivery:
     """Try every message that is due, and go on while the next one is due within `patience_seconds`.
 
     Safe to call from any number of processes: a message is claimed by one of them at a time. One that dies between
     sending and settling leaves a claim that expires, and the message is sent again with the same id. `stop` ends it
     after the message in hand; it is also what is waited on for messages that are not due yet. No more than a minute
-    is waited in all, however often a receiver asks for a moment.
+    is waited in all, however often a receiver asks for a moment. `owner` is the name to claim under, which tells who
+    is dead; one of its own when not given.
     """
-    worker = _Worker(database, stop or Event())
+    dispatcher = _Dispatcher(database, stop or Event(), owner or secrets.token_hex(8))
     waited = 0.0
     while True:
-        before = worker.states.total()
+        before = dispatcher.states.total()
         for channel, sender in senders.items():
-            worker.drain(channel, sender)
+            dispatcher.drain(channel, sender)
         due = next_due(database, senders)
-        if due is None or worker.stop.is_set():
+        if due is None or dispatcher.stop.is_set():
             break
-        if due <= 0 and worker.states.total() == before:
+        if due <= 0 and dispatcher.states.total() == before:
             # in another worker's hands
             due = _LOOK_AGAIN_SECONDS
         waited += due
         if due > patience_seconds or waited > _LONGEST_WAIT_SECONDS:
             break
-        worker.stop.wait(due)
-    return Delivery(states=dict(worker.states), due_in_seconds=due)
+        dispatcher.stop.wait(due)
+    return Delivery(states=dict(dispatcher.states), due_in_seconds=due)
 
 
-class _Worker:
+class _Dispatcher:
     """One call of `dispatch`: claims under a name of its own, and counts what came of its tries."""
 
-    def __init__(self, database: Database, stop: Event) -> None:
+    def __init__(self, database: Database, stop: Event, owner: str) -> None:
         self.stop = stop
         self.states: Counter[str] = Counter()
         self._database = database
-        self._owner = secrets.token_hex(8)
+        self._owner = owner
 
     def drain(self, channel: str, sender: Sender) -> None:
         """Send what is due for one channel."""

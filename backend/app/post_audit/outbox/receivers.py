@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from app.post_audit.errors import ConfigurationError
 from app.post_audit.outbox.console import ConsoleSender
-from app.post_audit.outbox.n8n import N8nAccess, N8nSender
-from app.post_audit.outbox.telegram import TelegramSender
 from app.post_audit.step import Channel
 
 if TYPE_CHECKING:
+    from app.post_audit.outbox.n8n import N8nAccess
     from app.post_audit.ports import Sender
     from app.post_audit.settings import Settings
 
@@ -45,6 +44,8 @@ def receiver_of(channel: Channel, settings: Settings, *, total_seconds: float | 
     url = ab_update if channel is Channel.N8N_AB_UPDATE else scale
     if url is None:
         return None
+    from app.post_audit.outbox.n8n import N8nSender
+
     return N8nSender(
         channel=channel.value,
         setting=SETTINGS_OF[channel],
@@ -55,6 +56,8 @@ def receiver_of(channel: Channel, settings: Settings, *, total_seconds: float | 
 
 
 def _n8n_access(settings: Settings) -> N8nAccess:
+    from app.post_audit.outbox.n8n import N8nAccess
+
     secret, value = settings.n8n_signing_secret, settings.n8n_header_value
     return N8nAccess(
         signing_secret=None if secret is None else secret.get_secret_value(),
@@ -74,6 +77,8 @@ def _telegram(settings: Settings, seconds: float) -> Sender | None:
         raise ConfigurationError(
             f"{given} is set, and {missing} is not.", cure="Set both to get alerts, or neither to get none."
         )
+    from app.post_audit.outbox.telegram import TelegramSender
+
     return TelegramSender(
         token=token.get_secret_value(), chat=chat, api=settings.telegram_api, total_seconds=seconds
     )

@@ -24,6 +24,7 @@ from app.post_audit.runner.report import (
     RunReport,
     Silence,
     StepReport,
+    report_of,
 )
 from app.post_audit.runner.telling import GIVEN_UP, failure, log_step, milliseconds, previewed
 
@@ -79,7 +80,7 @@ class Runner:
             show.step_started(step)
             started = time.monotonic()
             try:
-                decision = step.run(self._database, as_of)
+                decision = step.run(self._database, as_of, show.preparing)
             except Exception as error:  # noqa: BLE001 - one step's failure must not hide the other five
                 report = failure(step, error, started)
             else:
@@ -271,11 +272,11 @@ class Runner:
         self, step: AnyStep, owned: OwnedRun, show: Progress, started: float
     ) -> Mapping[str, Any]:
         try:
-            answer = self._apply(step, owned, started)
+            answer = self._apply(step, owned, show, started)
         except StateMoved as moved:
             # Somebody changed the state between reading and writing: look again, once.
             _log.info("step.moved", step=step.name, run_id=owned.run_id, why=moved.message)
-            answer = self._apply(step, owned, started)
+            answer = self._apply(step, owned, show, started)
         if answer["remaining"]:
             finished: Any = self.carry_out(
                 answer["decision"]["id"], answer["remaining"], show, batch=step.batch_size
@@ -283,12 +284,12 @@ class Runner:
             return dict(finished)
         return dict(answer["decision"])
 
-    def _apply(self, step: AnyStep, owned: OwnedRun, started: float) -> Mapping[str, Any]:
+    def _apply(self, step: AnyStep, owned: OwnedRun, show: Progress, started: float) -> Mapping[str, Any]:
         answer: Any = self._database.call(
             "post_audit_apply_decision",
             **owned.key,
             step=step.name,
-            decision=step.run(self._database, owned.as_of),
+            decision=step.run(self._database, owned.as_of, show.preparing),
             duration_ms=milliseconds(started),
             batch=step.batch_size,
         )
@@ -338,22 +339,4 @@ class Runner:
     def _report(self, run: Any, origin: Origin) -> RunReport:  # noqa: ANN401 - JSON of run_as_json
         titles = {step.name: step.title for step in self._steps}
         status: Any = self._database.call("post_audit_read_status")
-        return RunReport(
-            run_id=run["id"],
-            state=run["state"],
-            origin=origin,
-            as_of=datetime.fromisoformat(run["as_of"]),
-            marketplace=status["marketplace"],
-            tick=run["tick"],
-            steps=tuple(
-                StepReport(
-                    step=entry["step"],
-                    title=titles.get(entry["step"], entry["step"]),
-                    state=entry["state"],
-                    decision=entry["decision"],
-                    error=entry["error"],
-                    duration_ms=entry["duration_ms"],
-                )
-                for entry in run["steps"]
-            ),
-        )
+        return report_of(run, origin, titles, marketplace=status["marketplace"])

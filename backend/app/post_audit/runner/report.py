@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from app.post_audit.step import Step
 
-__all__ = ["AnyStep", "Origin", "Progress", "RunKind", "RunReport", "Silence", "StepReport"]
+__all__ = ["AnyStep", "Origin", "Progress", "RunKind", "RunReport", "Silence", "StepReport", "report_of"]
 
 RunKind = Literal["manual", "schedule", "audit", "step"]
 Origin = Literal["started", "resumed", "followed", "finished", "preview"]
@@ -52,6 +52,31 @@ class RunReport:
         return any(step.state == "failed" for step in self.steps)
 
 
+def report_of(
+    run: Mapping[str, Any], origin: Origin, titles: Mapping[str, str], *, marketplace: str
+) -> RunReport:
+    """Make the report of a run as `run_as_json` of the database tells it; `titles` are those of the steps."""
+    return RunReport(
+        run_id=run["id"],
+        state=run["state"],
+        origin=origin,
+        as_of=datetime.fromisoformat(run["as_of"]),
+        marketplace=marketplace,
+        tick=run["tick"],
+        steps=tuple(
+            StepReport(
+                step=entry["step"],
+                title=titles.get(entry["step"], entry["step"]),
+                state=entry["state"],
+                decision=entry["decision"],
+                error=entry["error"],
+                duration_ms=entry["duration_ms"],
+            )
+            for entry in run["steps"]
+        ),
+    )
+
+
 class Progress(Protocol):
     """Whoever wants to show how a run goes on."""
 
@@ -60,6 +85,9 @@ class Progress(Protocol):
 
     def step_ended(self, report: StepReport) -> None:
         """One step has ended."""
+
+    def preparing(self, notice: str) -> None:
+        """The step does something long before it looks, and this is how far it is."""
 
     def batch_done(self, remaining: int) -> None:
         """A long decision is being carried out; so many changes remain."""
@@ -75,6 +103,9 @@ class Silence:
         """Say nothing."""
 
     def step_ended(self, report: StepReport) -> None:
+        """Say nothing."""
+
+    def preparing(self, notice: str) -> None:
         """Say nothing."""
 
     def batch_done(self, remaining: int) -> None:

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from app.post_audit.codec import to_json
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
 from app.post_audit.runner.report import AnyStep, StepReport
+from app.post_audit.secrecy import redact
 from app.post_audit.step import Decision
 
 __all__ = ["GIVEN_UP", "failure", "log_step", "milliseconds", "previewed"]

@@ -6,7 +6,7 @@ curl -H "Authorization: Bearer $TOKEN" --data-binary @report.sarif 'http://127.0
 from __future__ import annotations
 
 import tempfile
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
@@ -14,16 +14,10 @@ from pydantic import BaseModel
 
 from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.importing import (
-    ImportReport,
-    ParsedAudit,
-    StoredAudit,
-    import_audit,
-    parse_stream,
-    store_audit,
-)
+from app.post_audit.steps.enhancements.importing import ImportReport, import_audit, store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_stream
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.queue import Audits
+from app.post_audit.steps.enhancements.tasks import Audits
 from app.post_audit.web.context import DatabaseOfRequest
 
 __all__ = ["PreviewedAudit", "ReceivedAudit", "router"]
@@ -45,7 +39,22 @@ class _WrongKind(InputError):
     http_status = 415
 
 
-class ReceivedAudit(BaseModel):
+class _ReadAudit(BaseModel):
+    """What was read from a report; see `ReceivedAudit`."""
+
+    name: str
+    format: str
+    source: str
+    target: str
+    complete: bool
+    findings: int
+    different: int
+    needs_review: int
+    errors: list[str]
+    mapping: dict[str, str]
+
+
+class ReceivedAudit(_ReadAudit):
     """An audit that has arrived.
 
     `findings` counts what the report lists, `different` the tasks it can lead to; what it leads to is decided by the
@@ -56,36 +65,16 @@ class ReceivedAudit(BaseModel):
     id: int
     state: str
     known: bool
-    name: str
-    format: str
-    source: str
-    target: str
-    complete: bool
-    findings: int
-    different: int
-    needs_review: int
-    errors: list[str]
-    mapping: dict[str, str]
     content_hash: str
 
 
-class PreviewedAudit(BaseModel):
+class PreviewedAudit(_ReadAudit):
     """What a report holds, and what importing it would do (`effect`).
 
     `needs_confirmation` when over half of the open tasks of its scope would close because it no longer reports them:
     a person has to approve that.
     """
 
-    name: str
-    format: str
-    source: str
-    target: str
-    complete: bool
-    findings: int
-    different: int
-    needs_review: int
-    errors: list[str]
-    mapping: dict[str, str]
     effect: ImportReport
     needs_confirmation: bool
 
@@ -117,7 +106,13 @@ async def receive_audit(  # noqa: PLR0913, PLR0917 - FastAPI reads the parameter
         await run_in_threadpool(start_run, "audit", f"audit:{stored.id}")
     if stored.is_known:
         response.status_code = status.HTTP_200_OK
-    return _answer(audit, stored, source, target)
+    return ReceivedAudit(
+        **_as_read(audit, source, target),
+        id=stored.id,
+        state=stored.state,
+        known=stored.is_known,
+        content_hash=audit.content_hash,
+    )
 
 
 @router.post("/preview")
@@ -131,20 +126,7 @@ async def preview_audit(
     """Read a report and tell what importing it would do to the queue; nothing is stored."""
     audit = await _parsed(request, name)
     told = await run_in_threadpool(import_audit, database, audit, source=source, target=target, dry_run=True)
-    return PreviewedAudit(
-        name=audit.name,
-        format=audit.format,
-        source=audit.source if source is None else source,
-        target=audit.target if target is None else target,
-        complete=audit.is_complete,
-        findings=len(audit.findings),
-        different=len(audit.different),
-        needs_review=len(audit.needs_review),
-        errors=[f"{error.place}: {error.message}" for error in audit.errors],
-        mapping=audit.mapping,
-        effect=told,
-        needs_confirmation=told.closes_most,
-    )
+    return PreviewedAudit(**_as_read(audit, source, target), effect=told, needs_confirmation=told.closes_most)
 
 
 @router.get("")
@@ -190,20 +172,17 @@ def _too_large(policy: EnhancementsPolicy) -> _TooLarge:
     )
 
 
-def _answer(audit: ParsedAudit, stored: StoredAudit, source: str | None, target: str | None) -> ReceivedAudit:
-    return ReceivedAudit(
-        id=stored.id,
-        state=stored.state,
-        known=stored.is_known,
-        name=audit.name,
-        format=audit.format,
-        source=audit.source if source is None else source,
-        target=audit.target if target is None else target,
-        complete=audit.is_complete,
-        findings=len(audit.findings),
-        different=len(audit.different),
-        needs_review=len(audit.needs_review),
-        errors=[f"{error.place}: {error.message}" for error in audit.errors],
-        mapping=audit.mapping,
-        content_hash=audit.content_hash,
-    )
+def _as_read(audit: ParsedAudit, source: str | None, target: str | None) -> dict[str, Any]:
+    """The fields of `_ReadAudit`; what the caller names goes before what the report says."""
+    return {
+        "name": audit.name,
+        "format": audit.format,
+        "source": audit.source if source is None else source,
+        "target": audit.target if target is None else target,
+        "complete": audit.is_complete,
+        "findings": len(audit.findings),
+        "different": len(audit.different),
+        "needs_review": len(audit.needs_review),
+        "errors": [f"{error.place}: {error.message}" for error in audit.errors],
+        "mapping": audit.mapping,
+    }

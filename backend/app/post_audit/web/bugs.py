@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Header, Request, Response, status
+from pydantic import BaseModel, Field
 
-from app.post_audit.errors import InputError
+from app.post_audit.errors import InputError, PostAuditError
 from app.post_audit.steps.bugs.facts import Tier
 from app.post_audit.steps.bugs.intake import LIMITS, BugReport, Receipt, report_bug
+from app.post_audit.web.access import Door
+from app.post_audit.web.access.asked import Asked
+from app.post_audit.web.access.policy import household
 from app.post_audit.web.context import DatabaseOfRequest
+from app.post_audit.web.errors import ErrorAnswer
+from app.post_audit.web.shapes import Body
 
-__all__ = ["ReportAnswer", "ReportBody", "router"]
+__all__ = ["ReportAnswer", "ReportBody", "TooManyReports", "router"]
 
 router = APIRouter(prefix="/api/bugs", tags=["bugs"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limit:
+    """How many reports come from one place before it has to wait."""
+
+    per_address: int = 60
+    """In one window. A person writes a handful; behind one address of a mobile carrier are many, and all of them
+    meet the same fault at once. The most that one address can store is 170 MB a day."""
+
+    per_token: int = 6_000
+    """For a program that passes on what its own users report, and so is one address for all of them: ten a second."""
+
+    window: timedelta = timedelta(minutes=10)
+
+
+_LIMIT: Final = _Limit()
+
+
+class TooManyReports(PostAuditError):
+    """Too many bug reports from one place; `retry_after_seconds` says how long to wait."""
+
+    http_status = 429
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        minutes = -(-retry_after_seconds // 60)
+        super().__init__(
+            "Too many bug reports have come from here.",
+            cure=f"Wait {minutes} {'minute' if minutes == 1 else 'minutes'}, then send it again; a program that "
+            "passes on reports of others sends an API token.",
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+def _take_turn(request: Request, database: DatabaseOfRequest) -> None:
+    """Count this report for its token's user, or else its address; raises `TooManyReports`."""
+    asked: Asked = request.state.asked
+    door: Door = request.app.state.door
+    person = door.person_of_token(asked.bearer, fresh=False) if asked.bearer is not None else None
+    answer: Any = database.call(
+        "post_audit_apply_report_turn",
+        who=f"token:{person.name}" if person is not None else f"address:{household(asked.peer)}",
+        most=_LIMIT.per_token if person is not None else _LIMIT.per_address,
+        window_seconds=int(_LIMIT.window.total_seconds()),
+    )
+    if not answer["allowed"]:
+        raise TooManyReports(answer["retry_after_seconds"])
+
 
 _Key = Annotated[str, Field(min_length=8, max_length=LIMITS["idempotency_key"])]
 
 
-class ReportBody(BaseModel):
+class ReportBody(Body):
     """What is reported. The form fills in everything but title and description."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Annotated[str, Field(min_length=1, max_length=LIMITS["title"])]
     description: Annotated[str, Field(max_length=LIMITS["description"])] = ""
@@ -57,7 +110,15 @@ class ReportAnswer(BaseModel):
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses={200: {"description": "Already known", "model": ReportAnswer}},
+    responses={
+        200: {"description": "Already known", "model": ReportAnswer},
+        429: {
+            "description": "More than 60 reports from one address within ten minutes, or 6,000 with one token",
+            "model": ErrorAnswer,
+            "headers": {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}},
+        },
+    },
+    dependencies=[Depends(_take_turn)],
 )
 def report(
     body: ReportBody,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.post_audit.errors import NotFound
 from app.post_audit.ports import Database
 from app.post_audit.web.context import Approver, DatabaseOfRequest, visit_of
-from app.post_audit.web.shapes import Before, DecisionOut, Identifier, Limit, following
+from app.post_audit.web.shapes import Before, Body, DecisionOut, Identifier, Limit, following
 
 __all__ = ["ApproveBody", "Decisions", "RejectBody", "UndoBody", "router"]
 
@@ -29,23 +29,19 @@ _HoldDays = Annotated[
 ]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ApproveBody(_Body):
+class ApproveBody(Body):
     """What is agreed to."""
 
     subjects: _Subjects = None
 
 
-class RejectBody(_Body):
+class RejectBody(Body):
     """How long it is declined for."""
 
     hold_days: _HoldDays = None
 
 
-class UndoBody(_Body):
+class UndoBody(Body):
     """What is taken back, and for how long."""
 
     subjects: _Subjects = None

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
+from app.post_audit.secrecy import redact
 from app.post_audit.web.headers import FOR_DATA
 
 __all__ = ["ErrorAnswer", "ErrorDetail", "add_error_handlers", "answer_of"]

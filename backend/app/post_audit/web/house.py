@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, SecretStr
 
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 from app.post_audit.settings import Settings
 from app.post_audit.web.access import Role, allowed
 from app.post_audit.web.context import Approver, DatabaseOfRequest, Operator, PersonOfRequest, visit_of
-from app.post_audit.web.shapes import Before, Limit, Open, following
+from app.post_audit.web.shapes import Before, Body, Limit, Open, following
 
 __all__ = [
     "AuditEntry",
@@ -64,10 +64,8 @@ class Mode(BaseModel):
     changed_at: datetime
 
 
-class ModeBody(BaseModel):
+class ModeBody(Body):
     """The mode that a step is to have."""
-
-    model_config = ConfigDict(extra="forbid")
 
     mode: _Mode
 

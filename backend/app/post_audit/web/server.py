@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
@@ -14,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
+from app.post_audit.engine import Wanted
 from app.post_audit.errors import ConfigurationError, PostAuditError
 from app.post_audit.logs import get_logger
 from app.post_audit.runner import RunKind
@@ -123,12 +125,19 @@ def serve(application: Application, *, port: int) -> int:
     _refuse_taken(policy.address, port)
     runs = ThreadPoolExecutor(max_workers=1, thread_name_prefix="post-audit-run")
 
+    stopping = threading.Event()
+
     def start_run(kind: RunKind, tick: str) -> object:
+        # Kept before it is promised: killed from now on, the next server or any worker makes it.
+        if application.ask(Wanted(tick=tick, kind=kind)):
+            return runs.submit(_drain, application, stopping)
         return runs.submit(_run, application, kind, tick)
 
     app = create_app(application.database, start_run, policy=policy, application=application, with_pages=True)
     # Behind a run that goes on: that one sends what is due at its end, and nobody waits for a receiver.
     app.state.deliver = lambda: runs.submit(application.deliver)
+    # what a server that was killed had promised, or begun
+    runs.submit(_drain, application, stopping)
     # so that the first page knows of a receiver that would take nothing
     runs.submit(app.state.checkup.ask)
     # Who a proxy speaks for is judged by the gate, which knows whom to believe.
@@ -140,11 +149,14 @@ def serve(application: Application, *, port: int) -> int:
     told = "Sign in at /login; somebody new: post-audit users add NAME --role viewer"
     if not policy.is_guarded:
         told = f"Sign in once with {place}/login?link={app.state.door.make_link(_owner())}"
+    if application.is_untouched():
+        told += "\nThe database is empty: /admin can show it with invented data, as post-audit run does."
     print(told, flush=True)  # noqa: T201 - as above
     try:
         _Server(config).run()
     finally:
         # A run that is going on is handed back after its step; those that wait are made by the next one.
+        stopping.set()
         application.runner.stop()
         runs.shutdown(wait=True, cancel_futures=True)
     return 0
@@ -187,6 +199,13 @@ class _Server(uvicorn.Server):
         """Ask for the end; a second Ctrl-C does not wait for open connections."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
+
+
+def _drain(application: Application, stopping: threading.Event) -> None:
+    try:
+        application.drain(stopping)
+    except PostAuditError as error:
+        _log.error("queue.not_drained", code=type(error).__name__, error=str(error))
 
 
 def _run(application: Application, kind: RunKind, tick: str) -> None:

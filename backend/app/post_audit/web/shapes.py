@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = [
     "Before",
+    "Body",
     "Change",
     "DecisionOut",
     "Identifier",
@@ -31,6 +32,12 @@ Identifier = Annotated[int, Path(ge=1, le=_LARGEST)]
 def following(found: Sequence[Any], limit: int, key: str = "id") -> int | None:
     """Where the next page begins: None where this one was not full."""
     return int(found[-1][key]) if len(found) == limit else None
+
+
+class Body(BaseModel):
+    """What a request sends; a key that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Open(BaseModel):
@@ -96,3 +103,4 @@ class DecisionOut(Open):
     counts: dict[str, int]
     changes: list[Change]
     messages: list[OutMessage]
+    messages_removed: dict[str, int] = {}

@@ -8,12 +8,13 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
-from app.post_audit.steps.enhancements.queue import (
+from app.post_audit.steps.enhancements.tasks import (
+    PENDING,
     Action,
     Claimed,
     Done,
@@ -28,6 +29,7 @@ from app.post_audit.steps.enhancements.queue import (
 )
 from app.post_audit.web.access import Person
 from app.post_audit.web.context import DatabaseOfRequest, Operator
+from app.post_audit.web.shapes import Body
 
 __all__ = ["ActionBody", "BulkBody", "ClaimBody", "router"]
 
@@ -38,10 +40,8 @@ router = APIRouter(prefix="/api/admin/tasks", tags=["tasks"])
 _Note = Annotated[str | None, Field(max_length=2_000)]
 
 
-class ClaimBody(BaseModel):
+class ClaimBody(Body):
     """How much work is wanted, and of which kind."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100)] = 1
     lease_seconds: Annotated[int, Field(ge=1, le=604_800)] = 900
@@ -50,14 +50,12 @@ class ClaimBody(BaseModel):
     source: str | None = None
 
 
-class ActionBody(BaseModel):
+class ActionBody(Body):
     """What has to be said with what is done.
 
     `until` belongs to accept: a day (its end in India) or a moment. `keep` is the task that a duplicate is merged into,
     `priority` belongs to prioritise, `lease_seconds` to extend. `seen` is the version that was read.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     note: _Note = None
     until: date | datetime | None = None
@@ -125,7 +123,7 @@ def pending_tasks(
     after: Annotated[str | None, Query(max_length=1_000, description="`next` of the page before")] = None,
 ) -> Page:
     """List what is pending, the highest score first. What is in progress has somebody and is not listed."""
-    return queue.list_tasks(database, queue.PENDING, limit=limit, after=after)
+    return queue.list_tasks(database, PENDING, limit=limit, after=after)
 
 
 @router.get("/statistics")

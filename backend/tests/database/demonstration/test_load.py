@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from app.post_audit import compose
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.demonstration import (
     Market,
@@ -19,6 +20,8 @@ from app.post_audit.demonstration import (
     remove_demonstration,
 )
 from app.post_audit.errors import ConfigurationError, InputError, NotFound, NotMigrated
+from app.post_audit.runner import Runner
+from tests.support import marketplace
 from tests.support.content import Content
 from tests.support.decisions import begin
 
@@ -189,3 +192,24 @@ def test_a_table_that_was_bound_since_is_somebody_s_and_stays(
 def test_a_live_marketplace_has_no_verdict(database: PsycopgDatabase) -> None:
     with pytest.raises(NotFound, match="live"):
         confusion(database)
+
+
+def test_a_demonstration_that_was_run_leaves_nothing_behind(
+    database: PsycopgDatabase, connection: psycopg.Connection, market: Market, content: Content
+) -> None:
+    # what stays on purpose: that there was a demonstration, so that it does not come again by itself
+    connection.execute("UPDATE post_audit.marketplace SET was_demonstrated = true")
+    before, numbers, triggers = content.tables(), content.sequences(), content.triggers()
+    load(connection, market)
+    marketplace.arm_all(connection)
+    report = Runner(database, compose.steps(), lease=timedelta(seconds=60)).run(tick="first", kind="manual")
+    assert not report.failed
+    removed = remove(connection)
+    assert removed.rows["post_audit.decisions"] == len(compose.steps())
+    assert removed.rows["post_audit.live_evidence"] > 0
+    after = content.tables()
+    # the modes are people's and stay
+    assert {table for table in before if before[table] != after[table]} == {"post_audit.step_modes"}
+    assert content.sequences() == numbers
+    assert content.triggers() == triggers
+    assert load(connection, market).rows["public.suppliers"] == len(market.table("public.suppliers").rows)

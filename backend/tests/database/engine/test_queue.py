@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from app.post_audit.db.psycopg_database import PsycopgDatabase
 from app.post_audit.engine import Queue, Wanted, depth, install
 from app.post_audit.engine.handling import Watcher, handle
+from app.post_audit.engine.presence import Presence
 from app.post_audit.engine.queue import Attempt
 from app.post_audit.engine.workshop import Workshop
 from app.post_audit.errors import ConfigurationError
@@ -23,6 +24,7 @@ from app.post_audit.runner import Runner, owner
 from app.post_audit.steps import bugs
 from app.post_audit.steps.enhancements.inbox import Collected
 from tests.support import decisions, marketplace
+from tests.support.product import until
 
 pytestmark = pytest.mark.database
 
@@ -47,6 +49,10 @@ class Shop:
     def deliver(self, *, patience_seconds: float = 0.0, stop: object = None) -> Delivery:
         del stop
         return dispatch(self.database, {}, patience_seconds=patience_seconds)
+
+    def tidy(self) -> int:
+        answer: Any = self.database.call("post_audit_maintain_old_messages")
+        return int(answer["pruned"])
 
     def renewed(self) -> Workshop:
         return self
@@ -148,3 +154,15 @@ def test_a_run_that_another_version_began_is_ended_with_the_steps_that_there_are
     shop.runner.run()
     ended: Any = shop.database.call("post_audit_read_run", run_id=run_id)
     assert (ended["state"], [step["step"] for step in ended["steps"]]) == ("completed", ["bugs"])
+
+
+def test_a_worker_tidies_up_by_itself(shop: Shop, connection: psycopg.Connection) -> None:
+    with Presence(shop, kind="worker"):
+        until(
+            lambda: bool(
+                connection.execute(
+                    "SELECT 1 FROM post_audit.upkeep WHERE done_at > now() - interval '1 minute'"
+                ).fetchone()
+            ),
+            "old messages were looked for",
+        )

@@ -166,3 +166,9 @@ def test_every_role_can_be_bound_again(database: PsycopgDatabase, conninfo: str)
     assert len(bound) == 12
     for role, relation, columns in bound:
         assert bind(database, role, relation, columns)["bound"]
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "suppliers"])
+def test_several_bindings_are_an_array(database: PsycopgDatabase, wrong: object) -> None:
+    with pytest.raises(InvalidArgument, match="Bindings are an array"):
+        database.call("post_audit_apply_bindings", bindings=wrong, actor="Asha")

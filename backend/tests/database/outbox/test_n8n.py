@@ -269,6 +269,12 @@ def test_old_messages_are_pruned_but_not_what_is_still_looked_at(
     )
     outbox.set(9)
     assert outbox.database.call("post_audit_apply_prune_messages") == {"pruned": 5}
+    decision: Any = outbox.database.call("post_audit_read_decision", decision_id=outbox.decision)
+    assert decision["messages_removed"] == {
+        "n8n_scale:applied": 1,
+        "n8n_scale:superseded": 2,
+        "telegram:delivered": 2,
+    }
     assert [row[0] for row in outbox.rows("subject")] == [
         "bug_alert:0",
         "bug_alert:1",
@@ -276,3 +282,37 @@ def test_old_messages_are_pruned_but_not_what_is_still_looked_at(
         "bug_alert:0",
         "capacity:sms",
     ]
+
+
+def test_old_messages_go_by_themselves_once_a_day_in_parts(
+    outbox: Outbox, connection: psycopg.Connection
+) -> None:
+    for number in range(6):
+        outbox.set(number)
+    connection.execute(
+        "UPDATE post_audit.outbox SET settled_at = now() - interval '91 days', state = 'applied' WHERE true"
+    )
+
+    def tidy() -> Any:  # noqa: ANN401 - JSON
+        return outbox.database.call("post_audit_maintain_old_messages", keep_days=90, limit=3)
+
+    # in parts, until nothing is left; then not again within the day, however much there is
+    assert [tidy()["pruned"], tidy()["pruned"]] == [3, 2]
+    connection.execute("UPDATE post_audit.outbox SET settled_at = now() - interval '91 days' WHERE true")
+    outbox.set(7)
+    assert tidy() == {"is_due": False, "pruned": 0}
+    connection.execute("UPDATE post_audit.upkeep SET done_at = now() - interval '25 hours' WHERE true")
+    assert tidy() == {"is_due": True, "pruned": 1}
+    assert [row[0] for row in outbox.rows("state")] == ["pending"]
+
+
+def test_one_worker_at_a_time_deletes_old_messages(
+    outbox: Outbox, connection: psycopg.Connection, conninfo: str
+) -> None:
+    with psycopg.connect(conninfo) as other:
+        other.execute("SELECT 1 FROM post_audit.upkeep WHERE what = 'old messages' FOR UPDATE")
+        assert outbox.database.call("post_audit_maintain_old_messages") == {"is_due": False, "pruned": 0}
+    assert outbox.database.call("post_audit_maintain_old_messages") == {"is_due": True, "pruned": 0}
+    assert connection.execute(
+        "SELECT done_at > now() - interval '1 minute' FROM post_audit.upkeep"
+    ).fetchone()

@@ -16,7 +16,7 @@ from app.post_audit.steps.conversions.facts import Hold
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.fake_data.policy import FakeDataPolicy
 from tests.unit.doctor.examples import decided, health, state
-from tests.unit.steps.conversions.conftest import AS_OF, _experiment, _facts
+from tests.unit.steps.conversions.examples import AS_OF, experiment_of, facts_of
 from tests.unit.steps.fake_data.test_decide import facts as supplier_facts
 from tests.unit.steps.infrastructure.examples import POLICY, at, channel
 from tests.unit.steps.infrastructure.examples import facts as capacity_facts
@@ -31,7 +31,7 @@ def finding(step: StepState, name: str | None = None) -> Finding:
 
 def ab_test(totals: dict[str, tuple[int, int]], *, holds: tuple[Hold, ...] = (), **fields: Any) -> StepState:  # noqa: ANN401
     decision = conversions.STEP.decide(
-        _facts(_experiment(totals, **fields), holds=holds), ConversionsPolicy()
+        facts_of(experiment_of(totals, **fields), holds=holds), ConversionsPolicy()
     )
     return state("conversions", decided(decision))
 

@@ -1,4 +1,4 @@
-"""Tests of `app.post_audit.replay.conversions` and its commands: files, real and made up, and simulations."""
+"""Tests of `app.post_audit.replay.conversions` and of the commands: files, real and made up."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ import pytest
 
 from app.post_audit.cli import main
 from app.post_audit.errors import InputError
-from app.post_audit.replay.conversions import Traffic, Units, evaluate, read_units, simulate, with_alpha
+from app.post_audit.replay.conversions import evaluate
+from app.post_audit.replay.units import Units, read_units
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 POLICY = ConversionsPolicy()
 HILLSTROM = Path(__file__).resolve().parents[5] / "shared/data/ab/hillstrom.csv"
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "units.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def made_up(rates: tuple[float, ...], number: int, shares: tuple[float, ...] | None = None) -> Units:
@@ -31,16 +38,6 @@ def made_up(rates: tuple[float, ...], number: int, shares: tuple[float, ...] | N
 def told(units: Units) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(json.dumps(evaluate(units, POLICY), allow_nan=False))
     return found
-
-
-def write(folder: Path, *lines: str) -> Path:
-    path = folder / "units.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def read(path: Path, unit: str = "who", time: str | None = None, order_seed: int | None = None) -> Units:
-    return read_units(path, unit=unit, variant="arm", outcome="won", time=time, order_seed=order_seed)
 
 
 def test_a_better_variant_wins_before_the_end() -> None:
@@ -70,84 +67,6 @@ def test_an_empty_file_has_nothing_to_replay() -> None:
     nobody = Units(variants=("a", "b"), variant=np.zeros(0, np.int64), converted=np.zeros(0, np.bool_))
     with pytest.raises(InputError, match="no unit"):
         evaluate(nobody, POLICY)
-
-
-def test_the_first_invite_of_a_unit_counts(tmp_path: Path) -> None:
-    path = write(tmp_path, "who,arm,won,at", "1,b,0,2", "1,b,1,3", "2,a,yes,1", "2,b,1,9", "3,a,,4")
-    units = read(path, time="at")
-    assert (units.variants, units.variant.tolist()) == (("a", "b"), [0, 1, 0])
-    assert (units.converted.tolist(), units.exposed_to_several) == ([True, True, False], 1)
-
-
-def test_lines_can_be_units_and_be_shuffled(tmp_path: Path) -> None:
-    path = write(tmp_path, "arm,won", *(f"{'ab'[number % 2]},{number % 2}" for number in range(50)))
-    plain, mixed = read(path, unit="row"), read(path, unit="row", order_seed=1)
-    assert plain.variant.tolist() == [0, 1] * 25
-    assert mixed.variant.tolist() != plain.variant.tolist()
-    assert mixed.variant.tolist() == read(path, unit="row", order_seed=1).variant.tolist()
-
-
-def test_dates_are_times(tmp_path: Path) -> None:
-    path = write(tmp_path, "who,arm,won,at", "1,a,0,2025-11-09T01:00:00+05:30", "2,b,1,2025-11-08T19:00:00")
-    assert read(path, time="at").variant.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ("lines", "complaint"),
-    [
-        (["who,arm", "1,a"], "no column named won"),
-        (["who,arm,won,at", "1,a,perhaps,1"], "Line 2: the outcome 'perhaps'"),
-        (["who,arm,won,at", "1,a,1,1"], "1 variants"),
-        (["who,arm,won,at", "1,,1,1"], "names no variant"),
-        (["who,arm,won,at", "1,a,1,soon"], "'soon' is no time"),
-        (["who,arm,won,at", *(f"{n},v{n},1,1" for n in range(11))], "11 variants"),
-    ],
-    ids=["column", "outcome", "one variant", "no variant", "time", "eleven"],
-)
-def test_an_unusable_file_is_refused(tmp_path: Path, lines: list[str], complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
-        read(write(tmp_path, *lines), time="at")
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        read(tmp_path / "none.csv")
-
-
-def test_a_simulation_is_seeded_and_right() -> None:
-    traffic = Traffic(rates=(0.04, 0.06), units_a_look=500, looks=40)
-    first = simulate(traffic, POLICY, runs=30, seed=5)
-    assert first == simulate(traffic, POLICY, runs=30, seed=5)
-    assert first["right_switches"] == 1.0
-    median, lost, even = (
-        first[key]
-        for key in ("median_units_per_arm", "lost_conversions_mean", "lost_conversions_even_shares")
-    )
-    assert isinstance(median, float)
-    assert isinstance(lost, float)
-    assert isinstance(even, float)
-    assert 1_000 <= median <= 5_000
-    assert lost < even / 2
-
-
-def test_a_simulation_of_equal_arms_counts_every_switch_as_false() -> None:
-    found = simulate(Traffic(rates=(0.04,) * 3, units_a_look=500, looks=40), POLICY, runs=100, seed=5)
-    assert found["right_switches"] == 0.0
-    assert found["median_units_per_arm"] is None
-    assert float(str(found["false_switches"])) <= 0.05
-    assert found["median_flips"] == 0.0
-
-
-def test_what_cannot_be_simulated_is_refused() -> None:
-    with pytest.raises(InputError, match="1 rates"):
-        Traffic(rates=(0.04,), units_a_look=500, looks=40)
-    with pytest.raises(InputError, match="between 0 and 1"):
-        Traffic(rates=(0.04, 4.0), units_a_look=500, looks=40)
-    with pytest.raises(InputError, match="one run"):
-        simulate(Traffic(rates=(0.1, 0.1), units_a_look=5, looks=4), POLICY, runs=0, seed=1)
-    with pytest.raises(InputError, match="cannot be alpha"):
-        with_alpha(POLICY, 2.0)
-    assert with_alpha(POLICY, 0.01).alpha == 0.01
 
 
 def test_the_commands_print_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ class BugsPolicy:
     severity_weights: Mapping[str, float] = field(
         default_factory=lambda: _fixed({"critical": 10.0, "high": 5.0, "medium": 2.0, "low": 1.0})
     )
+    """The factor of each severity: every step at least doubles it."""
 
     unknown_severity: str = "medium"
     """What a severity counts as that a marketplace calls by another name."""
@@ -56,6 +57,7 @@ class BugsPolicy:
     """Words of a page or title that say that money is at stake."""
 
     money_factor: float = 2.0
+    """The factor of such a bug: as much as one step of severity."""
 
     recent: timedelta = timedelta(days=3)
     """Reports younger than this count as recent."""

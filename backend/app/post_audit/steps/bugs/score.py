@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.post_audit.formats import count, duration
+from app.post_audit.formats import counted, duration
 from app.post_audit.ports import JSON
 from app.post_audit.step import Number, Reason, ReasonCode
 from app.post_audit.steps.bugs.facts import BugFacts, Reporter
@@ -151,7 +151,7 @@ def _reach(bug: BugFacts, policy: BugsPolicy) -> Factor:
     of_impact = policy.impact_weights.get(impact, 0)
     if of_impact > weight:
         return _factor("reach", math.log2(2 + of_impact), REACH_OF_IMPACT, impact=impact, weight=of_impact)
-    words = _in_words(len(reporters), "reporter") if reporters else "No reporter is known"
+    words = counted(len(reporters), "reporter") if reporters else "No reporter is known"
     return _factor(
         "reach",
         math.log2(2 + weight),
@@ -172,13 +172,13 @@ def _money(bug: BugFacts, policy: BugsPolicy) -> Factor:
 
 
 def _velocity(bug: BugFacts, policy: BugsPolicy) -> Factor:
-    counted = min(bug.recent_reports, policy.recent_maximum)
+    weighed = min(bug.recent_reports, policy.recent_maximum)
     return _factor(
         "velocity",
-        1 + policy.recent_step * counted,
+        1 + policy.recent_step * weighed,
         VELOCITY,
         reports=bug.recent_reports,
-        reports_in_words=_in_words(bug.recent_reports, "report"),
+        reports_in_words=counted(bug.recent_reports, "report"),
         recent=_days(policy.recent),
     )
 
@@ -197,10 +197,6 @@ def _age(bug: BugFacts, severity: str, as_of: datetime, policy: BugsPolicy) -> F
     return _factor(
         "age", 1 + min(1, age / allowed), AGE, age=duration(age.total_seconds()), allowed=_days(allowed)
     )
-
-
-def _in_words(number: int, thing: str) -> str:
-    return f"{count(number)} {thing}{'' if number == 1 else 's'}"
 
 
 def _days(length: timedelta) -> str:

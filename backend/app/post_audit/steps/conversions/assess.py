@@ -70,6 +70,8 @@ def assess(
         threshold=max(rivals, 1) / policy.alpha,
         mismatch_log_e=mismatch,
     )
+    if experiment.counting is not None:
+        return replace(unjudged, status=Status.COUNTING)
     if rivals < 1 or not any(result.units or result.immature for result in results):
         return unjudged
     if not all(result.units for result in results):

@@ -16,6 +16,8 @@ __all__ = ["TELLABLE_DAYS", "Assessment", "Breach", "Effect", "Obstacle", "Statu
 class Status(StrEnum):
     """Where an experiment stands."""
 
+    COUNTING = "counting"
+    """Invites are still being counted; what is known of a part of them decides nothing."""
     UNKNOWN = "unknown"
     """Nobody was invited, or there is nothing to compare."""
     COLLECTING = "collecting"
@@ -52,6 +54,7 @@ class Obstacle(StrEnum):
 
 
 _WORDS: Final[Mapping[Status, str]] = {
+    Status.COUNTING: "unknown: still counting",
     Status.UNKNOWN: "no data",
     Status.COLLECTING: "collecting",
     Status.READY: "ready to switch",

@@ -13,7 +13,7 @@ from app.post_audit.errors import InvalidArgument, StateMoved
 from app.post_audit.ports import JSON
 from app.post_audit.step import Decision, Outcome, Reason, ReasonCode
 from app.post_audit.steps.conversions.assessment import Assessment
-from app.post_audit.steps.conversions.facts import Experiment, Variant
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS, Experiment, Variant
 from app.post_audit.steps.conversions.numbers import experiment_numbers
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.switch import change_allocation, without, won
@@ -31,8 +31,6 @@ RESTS: Final = ReasonCode(
     "conversions.rests",
     "A switch back to {variant}, which the evidence favours, rests for {days} days.",
 )
-
-_ALL: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ def end_experiment(assessment: Assessment, actor: str, policy: ConversionsPolicy
         raise InvalidArgument(f"{experiment.name} has no active message.", cure="Switch to one first.")
     active = _variant(experiment, experiment.active_variant)
     shares: dict[str, JSON] = {
-        variant.id: _ALL if variant is active else 0 for variant in experiment.variants
+        variant.id: ALL_BASIS_POINTS if variant is active else 0 for variant in experiment.variants
     }
     decision = _decision(
         assessment,

@@ -31,11 +31,13 @@ _NEXT: Final[Mapping[Status, str]] = {
     Status.WIDENING: "Nothing; the next run counts with the wider window.",
     Status.NO_DIFFERENCE: "Try a bolder message; these are alike.",
     Status.DECIDED: "Nothing.",
+    Status.COUNTING: "Nothing; counting goes on with the next run, and while a page shows it.",
     Status.UNKNOWN: "Check that invites are recorded: post-audit status names their table.",
 }
 """What the reader may do, the most pressing first."""
 
 _STILL: Final[Mapping[Status, tuple[Outcome, str]]] = {
+    Status.COUNTING: (Outcome.UNKNOWN, "Nothing switched: invites are still being counted."),
     Status.BLOCKED: (Outcome.BLOCKED, "Nothing switched: {why}."),
     Status.HELD: (Outcome.BLOCKED, "Nothing switched: a person decided against this switch."),
     Status.COLLECTING: (Outcome.NOTHING, "Nothing switched."),

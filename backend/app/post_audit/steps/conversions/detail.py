@@ -6,11 +6,9 @@ The same judgement as the decision (`decide`, `assess`) and nothing counted anew
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
 
 from pydantic import AwareDatetime
 
@@ -20,21 +18,26 @@ from app.post_audit.ports import JSON
 from app.post_audit.step import Decision
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Assessment, Obstacle
-from app.post_audit.steps.conversions.comparisons import judged_blocks, series_of
+from app.post_audit.steps.conversions.comparisons import judged_blocks
 from app.post_audit.steps.conversions.decide import decide
-from app.post_audit.steps.conversions.evidence import evidence_path
-from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Block, Experiment, Facts
-from app.post_audit.steps.conversions.health import HARMS
-from app.post_audit.steps.conversions.intervals import rate_intervals
-from app.post_audit.steps.conversions.ledger import bets_of
-from app.post_audit.steps.conversions.numbers import comparison_numbers, e_value, finite, variant_numbers
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS, Experiment, Facts
+from app.post_audit.steps.conversions.health import HARMS, got_and_due
+from app.post_audit.steps.conversions.history import (
+    Buckets,
+    allocations_over_time,
+    evidence_over_time,
+    rates_over_time,
+)
+from app.post_audit.steps.conversions.numbers import (
+    comparison_numbers,
+    counting_numbers,
+    e_value,
+    finite,
+    variant_numbers,
+)
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 __all__ = ["PastSwitch", "detail", "find", "overview"]
-
-_ALL: Final = 10_000
-_HOURLY_UP_TO: Final = timedelta(days=5)
-"""A longer history is told by day: 120 points of hours, or one a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,7 @@ def _head(
         "last_invite_at": experiment.last_invite_at.isoformat() if experiment.last_invite_at else None,
         "window_hours": experiment.attribution_window_hours,
         "counted_until": _counted_until(experiment, facts.as_of).isoformat(),
+        "counting": counting_numbers(experiment),
         "as_of": facts.as_of.isoformat(),
         "allocation": {
             "epoch": experiment.allocation_epoch,
@@ -125,7 +129,7 @@ def _holdout(experiment: Experiment) -> int | None:
     """What the others keep beside a winner, in basis points; None while nothing has won."""
     if experiment.winner is None:
         return None
-    return _ALL - experiment.allocation_basis_points.get(experiment.winner, 0)
+    return ALL_BASIS_POINTS - experiment.allocation_basis_points.get(experiment.winner, 0)
 
 
 def overview(facts: Facts, policy: ConversionsPolicy) -> dict[str, JSON]:
@@ -148,148 +152,32 @@ def detail(
     """
     experiment = find(facts, experiment_id)
     assessment, decision = _judged(facts, experiment, policy)
-    buckets = _Buckets.of(experiment)
+    buckets = Buckets.of(experiment)
     return {
         **_head(assessment, decision, facts, policy),
         "comparisons": [comparison_numbers(effect) for effect in assessment.effects],
         "bucket_hours": buckets.hours,
-        "history": _history(experiment, buckets, policy),
+        "history": rates_over_time(experiment, buckets, policy),
         "evidence": {
             "leader": assessment.leader.variant.id if assessment.leader else None,
             "rival": assessment.rival.variant.id if assessment.rival else None,
             "e_value": e_value(assessment) if assessment.leader else None,
             "threshold": assessment.threshold,
-            "history": _evidence_history(assessment, buckets, facts.as_of, policy),
+            "history": evidence_over_time(assessment, buckets, facts.as_of, policy),
         },
-        "epochs": _epochs(experiment),
+        "epochs": allocations_over_time(experiment),
         "sharing": _sharing(assessment, policy),
         "guardrails": _guardrails(assessment, policy),
         "switches": [to_json(switch) for switch in switches],
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Buckets:
-    """How the history is cut: hours, or days from the first hour's midnight on (UTC)."""
-
-    hours: int
-
-    @classmethod
-    def of(cls, experiment: Experiment) -> _Buckets:
-        """Choose by the length of the history."""
-        hours = [block.hour for block in experiment.blocks]
-        short = not hours or max(hours) - min(hours) <= _HOURLY_UP_TO
-        return cls(hours=1 if short else 24)
-
-    def end(self, hour: datetime) -> datetime:
-        """Give the end of the bucket that an hour lies in."""
-        if self.hours == 1:
-            return hour + BLOCK_LENGTH
-        return hour.replace(hour=0) + timedelta(days=1)
-
-
-def _history(experiment: Experiment, buckets: _Buckets, policy: ConversionsPolicy) -> list[JSON]:
-    """Tell rates by bucket and in total up to it, with the interval of the total."""
-    names = [variant.id for variant in experiment.variants]
-    counts: defaultdict[datetime, dict[str, list[int]]] = defaultdict(
-        lambda: {name: [0, 0] for name in names}
-    )
-    for block in judged_blocks(experiment):
-        at = counts[buckets.end(block.hour)]
-        for name in names:
-            if (found := block.counts.get(name)) is not None:
-                at[name][0] += found.units
-                at[name][1] += found.converted
-    times = sorted(counts)
-    told: list[dict[str, JSON]] = [{} for _ in times]
-    for name in names:
-        units = converted = 0
-        totals: list[tuple[int, int]] = []
-        for time in times:
-            units, converted = units + counts[time][name][0], converted + counts[time][name][1]
-            totals.append((units, converted))
-        low, high = rate_intervals([k for _, k in totals], [n for n, _ in totals], policy.alpha)
-        for place, time in enumerate(times):
-            (sent, hits), (n, k) = counts[time][name], totals[place]
-            told[place][name] = {
-                "sent": sent,
-                "converted": hits,
-                "rate": hits / sent if sent else None,
-                "total_sent": n,
-                "total_converted": k,
-                "total_rate": k / n if n else None,
-                "interval": [float(low[place]), float(high[place])] if n else None,
-            }
-    return [{"time": time.isoformat(), "variants": of} for time, of in zip(times, told, strict=True)]
-
-
-def _evidence_history(
-    assessment: Assessment, buckets: _Buckets, as_of: datetime, policy: ConversionsPolicy
-) -> list[JSON]:
-    """Tell the e-value of leader against rival after each bucket of closed blocks, and whom it favoured."""
-    leader, rival = assessment.leader, assessment.rival
-    blocks = assessment.experiment.closed_blocks(as_of)
-    if leader is None or rival is None or not blocks:
-        return []
-    series = series_of(assessment.experiment, as_of)
-    path = evidence_path(*series[leader.variant.id], *series[rival.variant.id], bets_of(policy))
-    last = {buckets.end(block.hour): place for place, block in enumerate(blocks)}
-    names = {1: leader.variant.id, -1: rival.variant.id}
-    return [
-        {
-            "time": time.isoformat(),
-            "e_value": finite(float(path.log_e[place])),
-            "favours": names.get(int(math.copysign(1, path.lean[place])) if path.lean[place] else 0),
-        }
-        for time, place in last.items()
-    ]
-
-
-def _epochs(experiment: Experiment) -> list[JSON]:
-    """Tell each allocation: its shares, who was assigned, and who of those that can be judged converted."""
-    blocks: defaultdict[int, list[Block]] = defaultdict(list)
-    for block in experiment.blocks:
-        blocks[block.epoch].append(block)
-    told: list[JSON] = []
-    for epoch in sorted({*experiment.assigned, *blocks, experiment.allocation_epoch}):
-        hours = [block.hour for block in blocks[epoch]]
-        wanted = experiment.epoch_allocations.get(epoch)
-        told.append(
-            {
-                "epoch": epoch,
-                "is_present": epoch == experiment.allocation_epoch,
-                "is_judged": epoch >= experiment.judged_from_epoch,
-                "first_hour": min(hours).isoformat() if hours else None,
-                "last_hour": max(hours).isoformat() if hours else None,
-                "basis_points": None if wanted is None else dict(wanted),
-                "assigned": dict(experiment.assigned.get(epoch, {})),
-                "units": _sums(blocks[epoch], "units"),
-                "converted": _sums(blocks[epoch], "converted"),
-            }
-        )
-    return told
-
-
-def _sums(blocks: Sequence[Block], what: str) -> dict[str, JSON]:
-    sums: defaultdict[str, int] = defaultdict(int)
-    for block in blocks:
-        for name, counts in block.counts.items():
-            sums[name] += getattr(counts, what)
-    return dict(sums)
-
-
 def _sharing(assessment: Assessment, policy: ConversionsPolicy) -> dict[str, JSON]:
     """Tell whether suppliers were shared as they should have been, and how many got several messages."""
     experiment = assessment.experiment
     known = [epoch for epoch in experiment.assigned if epoch in experiment.epoch_allocations]
-    got: defaultdict[str, int] = defaultdict(int)
-    due: defaultdict[str, float] = defaultdict(float)
-    for epoch in known:
-        everybody = sum(experiment.assigned[epoch].values())
-        for variant in experiment.variants:
-            got[variant.id] += experiment.assigned[epoch].get(variant.id, 0)
-            share = experiment.epoch_allocations[epoch].get(variant.id, 0) / _ALL
-            due[variant.id] += everybody * share
+    variants = [variant.id for variant in experiment.variants]
+    shared = got_and_due(experiment.assigned, experiment.epoch_allocations, variants) if known else {}
     strayed = assessment.mismatch_log_e >= -math.log(policy.mismatch_alpha)
     everybody = sum(sum(counts.values()) for counts in experiment.assigned.values())
     exposed = experiment.exposed_to_several
@@ -297,8 +185,8 @@ def _sharing(assessment: Assessment, policy: ConversionsPolicy) -> dict[str, JSO
         "status": ("strayed" if strayed else "kept") if known else "unknown",
         "e_value": finite(assessment.mismatch_log_e),
         "threshold": 1 / policy.mismatch_alpha,
-        "assigned": dict(got),
-        "due": dict(due),
+        "assigned": {variant: got for variant, (got, _) in shared.items()},
+        "due": {variant: due for variant, (_, due) in shared.items()},
         "suppliers": everybody,
         "exposed_to_several": exposed,
         "exposed_share": exposed / everybody if everybody else None,

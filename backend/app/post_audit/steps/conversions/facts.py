@@ -8,14 +8,28 @@ outcome can not change.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
-__all__ = ["BLOCK_LENGTH", "Block", "Count", "Counts", "Experiment", "Facts", "Hold", "Variant"]
+__all__ = [
+    "ALL_BASIS_POINTS",
+    "BLOCK_LENGTH",
+    "Block",
+    "Count",
+    "Counting",
+    "Counts",
+    "Experiment",
+    "Facts",
+    "Hold",
+    "Variant",
+]
 
 Count = Annotated[int, Field(ge=0)]
 BLOCK_LENGTH = timedelta(hours=1)
+
+ALL_BASIS_POINTS: Final = 10_000
+"""All invites: shares are given in basis points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """How far a count is: suppliers `counted`, of `invites` as the planner of the database estimates them."""
+
+    counted: Count
+    invites: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """One running experiment, with every mature block and the number of immature suppliers by variant.
 
@@ -69,7 +91,7 @@ class Experiment:
     the epoch `judged_from_epoch`: after a winner was reverted, what spoke for it before is over.
     `own_window_hours` is the window the experiment itself sets, None where the policy's counts. `blocks` begin with
     `remembered_until`; `memory` holds what is remembered of those before (`ledger`), None where all are told.
-    `revision` grows when any of them changes.
+    `revision` grows when any of them changes. While `counting`, all counts are of a part of the suppliers only.
     """
 
     id: int | str
@@ -94,6 +116,7 @@ class Experiment:
     revision: int = 0
     memory: object = None
     remembered_until: AwareDatetime | None = None
+    counting: Counting | None = None
 
     def __post_init__(self) -> None:
         """Refuse two variants of one name: their counts could not be told apart."""

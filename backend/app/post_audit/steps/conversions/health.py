@@ -13,9 +13,18 @@ from statistics import NormalDist
 from typing import Final
 
 from app.post_audit.steps.conversions.coin import lead_log_e
-from app.post_audit.steps.conversions.facts import Block, Counts
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS, Block, Counts
 
-__all__ = ["HARMS", "HARM_EXPECTED", "WEEK", "decay_log_e", "harm_log_e", "mismatch_log_e", "weigh_weeks"]
+__all__ = [
+    "HARMS",
+    "HARM_EXPECTED",
+    "WEEK",
+    "decay_log_e",
+    "got_and_due",
+    "harm_log_e",
+    "mismatch_log_e",
+    "weigh_weeks",
+]
 
 HARMS: Final = {"opt_outs": "opt-outs", "failed": "failed sends"}
 """What a message may do harm by, and how it is called."""
@@ -76,12 +85,30 @@ def mismatch_log_e(
         wanted = allocations.get(epoch)
         if wanted is None:
             continue
-        shares = [max(wanted.get(variant, 0) / 10_000, _LEAST_SHARE) for variant in variants]
+        shares = [max(wanted.get(variant, 0) / ALL_BASIS_POINTS, _LEAST_SHARE) for variant in variants]
         whole = sum(shares)
         numbers = [counts.get(variant, 0) for variant in variants]
         if sum(numbers) and len(variants) > 1:
             total += _epoch_mismatch(numbers, [share / whole for share in shares])
     return total
+
+
+def got_and_due(
+    assigned: Mapping[int, Mapping[str, int]],
+    allocations: Mapping[int, Mapping[str, int]],
+    variants: Sequence[str],
+) -> dict[str, tuple[int, float]]:
+    """Count how many suppliers each variant got, and how many it should have got, in epochs with known shares."""
+    told = dict.fromkeys(variants, (0, 0.0))
+    for epoch, counts in assigned.items():
+        wanted = allocations.get(epoch)
+        if wanted is None:
+            continue
+        everybody = sum(counts.values())
+        for variant, (got, due) in told.items():
+            share = wanted.get(variant, 0) / ALL_BASIS_POINTS
+            told[variant] = got + counts.get(variant, 0), due + everybody * share
+    return told
 
 
 def _columns(blocks: Sequence[Block], variant: str, what: str) -> tuple[list[int], list[int]]:

@@ -7,8 +7,16 @@ from typing import Final
 
 from app.post_audit.ports import JSON
 from app.post_audit.steps.conversions.assessment import Assessment, Effect, VariantResult
+from app.post_audit.steps.conversions.facts import Experiment
 
-__all__ = ["comparison_numbers", "e_value", "experiment_numbers", "finite", "variant_numbers"]
+__all__ = [
+    "comparison_numbers",
+    "counting_numbers",
+    "e_value",
+    "experiment_numbers",
+    "finite",
+    "variant_numbers",
+]
 
 _LARGEST_EXPONENT: Final = 700.0
 """exp(709) is the largest that a float, and so JSON, can hold."""
@@ -35,6 +43,12 @@ def variant_numbers(result: VariantResult) -> dict[str, JSON]:
         "interval": list(result.interval) if result.units else None,
         "immature": result.immature,
     }
+
+
+def counting_numbers(experiment: Experiment) -> dict[str, JSON] | None:
+    """Record how far a count is; None where everything is counted."""
+    counting = experiment.counting
+    return None if counting is None else {"counted": counting.counted, "invites": counting.invites}
 
 
 def comparison_numbers(effect: Effect) -> dict[str, JSON]:
@@ -68,6 +82,7 @@ def experiment_numbers(assessment: Assessment) -> dict[str, JSON]:
         "word": assessment.word,
         "days_left": assessment.days_left,
         "gained_conversions": assessment.gained,
+        "counting": counting_numbers(experiment),
         "mismatch_e_value": finite(assessment.mismatch_log_e),
         "comparisons": [comparison_numbers(effect) for effect in assessment.effects],
         "last_invite_at": last_invite_at.isoformat() if last_invite_at else None,

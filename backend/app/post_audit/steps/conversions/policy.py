@@ -65,6 +65,10 @@ class ConversionsPolicy:
     maximum_window_hours: int = 336
     """The attribution window is never widened beyond two weeks."""
 
+    counting_calls: int = 80
+    """Calls of 0.8 s that a run counts for before it judges: one minute, 2 million invites. More would hold the
+    other steps; what is left is counted by the next run and by every page that asks."""
+
     def __post_init__(self) -> None:
         """Refuse a policy under which a decision would mean nothing."""
         if not 0 < self.alpha < 1:

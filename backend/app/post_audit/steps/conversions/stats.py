@@ -9,7 +9,12 @@ from app.post_audit.errors import NotFound
 from app.post_audit.ports import JSON
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.facts import BLOCK_LENGTH, Counts, Experiment, Facts
-from app.post_audit.steps.conversions.numbers import comparison_numbers, e_value, variant_numbers
+from app.post_audit.steps.conversions.numbers import (
+    comparison_numbers,
+    counting_numbers,
+    e_value,
+    variant_numbers,
+)
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.wording import explain
 
@@ -62,7 +67,8 @@ def stats(
 
     Only suppliers are counted whose attribution window is over, so `hours` reaches back from the newest
     invite that can be judged (`counted_until`), not from now; who is too young stands in `immature`. A rate
-    is null where nobody was counted. Raises `NotFound` for an experiment that is not running.
+    is null where nobody was counted. While `counting` is not null, the counts are of a part of the suppliers and
+    nothing is judged. Raises `NotFound` for an experiment that is not running.
     """
     running = [
         experiment
@@ -78,6 +84,7 @@ def stats(
             "active_variant": None,
             "winner": None,
             "status": "unknown",
+            "counting": None,
             "experiments": names,
         }
     experiment = running[0]
@@ -102,6 +109,7 @@ def stats(
         "window_hours": experiment.attribution_window_hours,
         "period_hours": hours,
         "counted_until": counted_until.isoformat(),
+        "counting": counting_numbers(experiment),
         "as_of": facts.as_of.isoformat(),
         "experiment": {"id": experiment.id, "name": experiment.name},
         "experiments": names,

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Final
 
 from app.post_audit.ports import JSON
 from app.post_audit.step import Change, Channel, Message, Reason
 from app.post_audit.steps.conversions.assessment import Assessment, Status
-from app.post_audit.steps.conversions.facts import Experiment
+from app.post_audit.steps.conversions.facts import ALL_BASIS_POINTS, Experiment
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
 
 __all__ = ["Switch", "change_allocation", "switch", "without", "won"]
-
-_ALL: Final = 10_000
-"""All invites, in basis points."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +25,7 @@ class Switch:
     undo_messages: tuple[Message, ...]
 
 
-def _even(variants: Sequence[str], shares: int = _ALL) -> dict[str, int]:
+def _even(variants: Sequence[str], shares: int = ALL_BASIS_POINTS) -> dict[str, int]:
     """Share evenly; odd points go to the first."""
     each, odd = divmod(shares, len(variants))
     return {variant: each + (place < odd) for place, variant in enumerate(variants)}
@@ -38,7 +34,7 @@ def _even(variants: Sequence[str], shares: int = _ALL) -> dict[str, int]:
 def won(experiment: Experiment, winner: str, holdout_basis_points: int) -> dict[str, JSON]:
     """Make a variant the active message and the recorded winner; the others share the holdout evenly."""
     others = [variant.id for variant in experiment.variants if variant.id != winner]
-    shares = {**_even(others, holdout_basis_points), winner: _ALL - holdout_basis_points}
+    shares = {**_even(others, holdout_basis_points), winner: ALL_BASIS_POINTS - holdout_basis_points}
     allocation = {variant.id: shares[variant.id] for variant in experiment.variants}
     return {"active_variant": winner, "winner": winner, "allocation_basis_points": allocation}
 
@@ -52,8 +48,10 @@ def without(assessment: Assessment, stopped: AbstractSet[str]) -> dict[str, JSON
     names = [result.variant.id for result in others]
     shares = {name: experiment.allocation_basis_points.get(name, 0) for name in names}
     given = sum(shares.values())
-    kept = {name: share * _ALL // given for name, share in shares.items()} if given else _even(names)
-    kept[names[0]] += _ALL - sum(kept.values())
+    kept = (
+        {name: share * ALL_BASIS_POINTS // given for name, share in shares.items()} if given else _even(names)
+    )
+    kept[names[0]] += ALL_BASIS_POINTS - sum(kept.values())
     best = max(others, key=lambda result: (result.rate or 0.0, result.variant.id))
     active, winner = experiment.active_variant, experiment.winner
     return {

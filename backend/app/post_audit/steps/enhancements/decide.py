@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from app.post_audit.formats import count, ist
+from app.post_audit.formats import count, counted, ist
 from app.post_audit.ports import JSON
 from app.post_audit.step import Change, Channel, Decision, Message, Outcome, Reason, ReasonCode
 from app.post_audit.steps.enhancements.facts import EnhancementsFacts, Preview, ReceivedAudit
@@ -22,24 +22,31 @@ __all__ = ["decide"]
 
 IMPORTS: Final = ReasonCode(
     "enhancements.imports",
-    "{name} ({source}): {findings} findings; {new} new, {reopened} reopened, {closed} closed, {changed} changed, "
+    "{name} ({source}): {findings} {findings:finding|findings}; {new} new, {reopened} reopened, {closed}"
+    " closed, {changed} changed, "
     "{unchanged} unchanged.",
 )
 FOLLOWS: Final = ReasonCode(
     "enhancements.follows",
-    "{name} ({source}): {findings} findings; what is new in it shows once the audit before it is in.",
+    "{name} ({source}): {findings} {findings:finding|findings}; what is new in it shows once the audit"
+    " before it is in.",
 )
 KEPT: Final = ReasonCode(
     "enhancements.kept",
-    "{name}: {kept} findings are reported again although a person closed them; they stay closed.",
+    "{name}: {kept} {kept:finding is|findings are} reported again although a person closed"
+    " {kept:it; it stays|them; they stay}"
+    " closed.",
 )
 PARTIAL: Final = ReasonCode(
     "enhancements.partial",
-    "{name}: {errors} errors and {needs_review} unclear entries. Not all was read, so nothing is closed as gone.",
+    "{name}: {errors} {errors:error|errors} and {needs_review} unclear {needs_review:entry|entries}. Not"
+    " all was read,"
+    " so nothing is closed as gone.",
 )
 CLOSES_MOST: Final = ReasonCode(
     "enhancements.closes_most",
-    "{name}: {gone} of {open_before} open tasks are no longer reported; over half needs a person.",
+    "{name}: {gone} of {open_before} open {open_before:task|tasks} {gone:is|are} no longer reported; over"
+    " half needs a person.",
 )
 TAKEN_BACK: Final = ReasonCode(
     "enhancements.taken_back", "{name}: this import was taken back or declined; that holds until {until_at}."
@@ -49,9 +56,12 @@ ASKS_AGAIN: Final = ReasonCode(
     "{name}: this import was taken back or declined before; a person decides on it.",
 )
 REFUSED: Final = ReasonCode("enhancements.refused", "{name} could not be read: {message}")
-MORE_WAIT: Final = ReasonCode("enhancements.more_wait", "{more} more audits wait for the next run.")
+MORE_WAIT: Final = ReasonCode(
+    "enhancements.more_wait", "{more} more {more:audit waits|audits wait} for the next run."
+)
 OPEN: Final = ReasonCode(
-    "enhancements.open", "{open} tasks are open, {critical} critical and {high} high; {late} are late."
+    "enhancements.open",
+    "{open} {open:task is|tasks are} open, {critical} critical and {high} high; {late} {late:is|are} late.",
 )
 NEVER_SEEN: Final = ReasonCode(
     "enhancements.never_seen", "No audit was ever imported. What one would find is unknown, not nothing."
@@ -62,7 +72,8 @@ STALE: Final = ReasonCode(
 )
 OPEN_BEFORE: Final = ReasonCode(
     "enhancements.open_before",
-    "Before, {open} tasks were open, {critical} critical and {high} high; {late} were late.",
+    "Before, {open} {open:task was|tasks were} open, {critical} critical and {high} high; {late}"
+    " {late:was|were} late.",
 )
 LAST: Final = ReasonCode("enhancements.last", "The newest audit is {name} of {at}.")
 
@@ -158,7 +169,12 @@ def _headline(taken: Sequence[ReceivedAudit], changes: Sequence[Change]) -> str:
         return f"{_audits(len(taken))} {'waits' if len(taken) == 1 else 'wait'} for approval."
     if len(taken) == 1 and taken[0].preview is not None:
         preview = taken[0].preview
-        return f"One audit brought {_tasks(preview.new)}, reopened {preview.reopened} and closed {preview.closed}."
+        new, reopened, closed = (
+            counted(preview.new, "new task"),
+            count(preview.reopened),
+            count(preview.closed),
+        )
+        return f"One audit brought {new}, reopened {reopened} and closed {closed}."
     if len(taken) == 1:
         return "One audit brings its findings into the queue."
     return f"{_audits(len(taken))} bring their findings into the queue."
@@ -195,7 +211,7 @@ def _without_audits(
     open_tasks, late = _total(facts)
     return (
         Outcome.NOTHING,
-        f"No new audit; {_tasks(open_tasks, 'open ')}, {count(late)} late.",
+        f"No new audit; {counted(open_tasks, 'open task')}, {count(late)} late.",
         LAST(name=last.name, at=ist(last.received_at)),
         "Begin with the late ones: /admin/pending." if late else "",
     )
@@ -270,7 +286,3 @@ def _message(audit: ReceivedAudit) -> Message:
 
 def _audits(number: int) -> str:
     return "One audit" if number == 1 else f"{count(number)} audits"
-
-
-def _tasks(number: int, kind: str = "new ") -> str:
-    return f"{count(number)} {kind}{'task' if number == 1 else 'tasks'}"

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from app.post_audit.steps.enhancements.queue import Task
+from app.post_audit.steps.enhancements.tasks import Task
 
 __all__ = ["COLUMNS", "as_csv", "as_github_issues", "safe_cell"]
 

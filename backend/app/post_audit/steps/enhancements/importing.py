@@ -1,51 +1,25 @@
-"""From report files to findings, and from findings into the database. Nothing here decides.
+"""Findings into the database. Nothing here decides.
 
-`parse_files` reads reports whole or not at all; `dry_run_document` tells what was read. `store_audit` hands an audit
-over to the database, where the next run of the step takes it up; `import_audit` brings it into the queue at once.
+`store_audit` hands an audit over to the database, where the next run of the step takes it up; `import_audit` brings it
+into the queue at once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from itertools import chain, islice
 from operator import attrgetter
-from pathlib import Path
-from typing import IO, Any, Final, TypedDict
+from typing import Any, Final, TypedDict
 
-from app.post_audit.errors import InputError
 from app.post_audit.ports import JSON, Database
 from app.post_audit.step import parse_facts
-from app.post_audit.steps.enhancements.finding import Finding, merge
-from app.post_audit.steps.enhancements.held import FindingStore
-from app.post_audit.steps.enhancements.json_events import walk
+from app.post_audit.steps.enhancements.finding import Finding
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, finding_in_short
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
-from app.post_audit.steps.enhancements.readers import reader_for
-from app.post_audit.steps.enhancements.readers.reader import Head, Note, Notes
-from app.post_audit.steps.enhancements.report_archive import open_reports
-from app.post_audit.steps.enhancements.report_file import (
-    HEAD_BYTES,
-    ReportFile,
-    report_of,
-    scan_json,
-)
 
-__all__ = [
-    "ImportReport",
-    "ParsedAudit",
-    "StoredAudit",
-    "dry_run_document",
-    "import_audit",
-    "parse_files",
-    "parse_report",
-    "parse_stream",
-    "store_audit",
-]
-
-
-_SAMPLE = 5_000
-"""Findings after which a report is judged by what it has shown: they take a fifth of a second."""
+__all__ = ["ImportReport", "StoredAudit", "import_audit", "store_audit"]
 
 
 class _Arguments(TypedDict):
@@ -79,41 +53,6 @@ _SUMMED: Final = (
 )
 _FIELDS: Final = tuple(field.name for field in fields(Finding))
 _values: Final = attrgetter(*_FIELDS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedAudit:
-    """One report, read.
-
-    `findings` are listed as the report lists them, with what repeats; `different` merges those of one fingerprint.
-    `source` is the tool and `target` what it looked at: together the scope within which missing findings are closed,
-    and only when `is_complete`. `content_hash` is the SHA-256 of the file. `mapping` tells which column was read as
-    what, where that was guessed.
-    """
-
-    name: str
-    content_hash: str
-    format: str
-    source: str
-    target: str
-    is_complete: bool
-    findings: Sequence[Finding]
-    different: Sequence[Finding]
-    needs_review: tuple[Finding, ...]
-    errors: tuple[Note, ...]
-    mapping: dict[str, str]
-
-    @property
-    def unclear(self) -> tuple[Finding, ...]:
-        """What is too unclear for the queue, once each: it waits there for a person to confirm or to dismiss it."""
-        if not self.needs_review:
-            return ()
-        certain = {finding.fingerprint for finding in self.different}
-        return tuple(
-            replace(finding, status="pending", disposition="review")
-            for finding in merge(self.needs_review)
-            if finding.fingerprint not in certain
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,92 +95,6 @@ class ImportReport:
     def closes_most(self) -> bool:
         """Whether over half of the scope's open tasks would be closed as gone."""
         return self.gone * 2 > self.open_before
-
-
-def parse_files(paths: Iterable[Path], policy: EnhancementsPolicy | None = None) -> list[ParsedAudit]:
-    """Read every file, or none: `InputError` names the first that cannot be read, the place and the cure."""
-    limits = policy or EnhancementsPolicy()
-    parsed: list[ParsedAudit] = []
-    for path in paths:
-        parsed.extend(parse_report(report, limits) for report in open_reports(path, limits))
-    return parsed
-
-
-def parse_stream(file: IO[bytes], name: str, policy: EnhancementsPolicy | None = None) -> ParsedAudit:
-    """Read a report that came in over the network; `file` is seekable. Raises `InputError`."""
-    limits = policy or EnhancementsPolicy()
-    return parse_report(report_of(file, name, limits), limits)
-
-
-def parse_report(report: ReportFile, policy: EnhancementsPolicy) -> ParsedAudit:
-    """Choose the reader by content and read. Raises `InputError`."""
-    head = Head(name=report.name, text=report.head)
-    if head.looks_like_json:
-        scan_json(report.stream(), report.name, policy)
-        if report.size <= HEAD_BYTES:
-            # A small mistake near the beginning is to be named, and not to hide the format.
-            for _ in walk(report.stream(), (), name=report.name, policy=policy):
-                pass
-    reader = reader_for(head)
-    notes = Notes(head=head, policy=policy, source=reader.name.replace("_", " "))
-    store = FindingStore()
-    for number, finding in enumerate(reader.read(report.stream(), notes), start=1):
-        store.add(finding)
-        if number == _SAMPLE:
-            _check_sample(report, store.count_different(), policy)
-        if number > policy.maximum_reported or (
-            number > policy.maximum_findings and store.count_different() > policy.maximum_findings
-        ):
-            raise InputError(
-                f"{report.name} has more than {policy.maximum_findings} different findings, or "
-                f"{policy.maximum_reported} in all.",
-                cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
-            )
-    if not len(store) and notes.errors:
-        first = notes.errors[0]
-        raise InputError(
-            f"{report.name} holds no finding that can be read; at {first.place}: {first.message}.",
-            cure="Make the report again and import all of it.",
-        )
-    findings, different = store.all_and_different()
-    return ParsedAudit(
-        name=Path(report.name).name,
-        content_hash=report.sha256,
-        format=reader.name,
-        source=notes.source,
-        target=notes.target,
-        is_complete=notes.is_complete and not notes.needs_review,
-        findings=findings,
-        different=different,
-        needs_review=tuple(notes.needs_review),
-        errors=tuple(notes.errors),
-        mapping=notes.mapping,
-    )
-
-
-def _check_sample(report: ReportFile, different: int, policy: EnhancementsPolicy) -> None:
-    """Refuse early what is bound to be too much: one thing over and over, or more findings than may be."""
-    expected = _SAMPLE * report.size // max(1, report.file.tell())
-    if expected > policy.maximum_reported * 2 or (different * 100 < _SAMPLE and expected > _SAMPLE * 4):
-        raise InputError(
-            f"{report.name} has about {expected} findings, {different} different ones among the first {_SAMPLE}; "
-            f"at most {policy.maximum_reported} are read.",
-            cure="Let the tool report fewer rules or folders at a time, each with a --target of its own.",
-        )
-
-
-def dry_run_document(audits: Sequence[ParsedAudit]) -> dict[str, JSON]:
-    """Tell what was read, as `import FILE --dry-run --json` prints it; several formats are joined by ` + `."""
-    return {
-        "format": " + ".join(sorted({audit.format for audit in audits})),
-        "findings": [_listed(finding) for audit in audits for finding in audit.findings],
-        "needs_review": [_listed(finding) for audit in audits for finding in audit.needs_review],
-        "errors": [
-            {"file": audit.name, "place": error.place, "message": error.message}
-            for audit in audits
-            for error in audit.errors
-        ],
-    }
 
 
 def store_audit(  # noqa: PLR0913 - two may replace what the report says, one watches
@@ -336,7 +189,7 @@ def _arguments(audit: ParsedAudit, source: str | None, target: str | None) -> _A
         "complete": audit.is_complete,
         "total": len(audit.different) + len(audit.unclear),
         "reported": len(audit.findings),
-        "needs_review": [_listed(finding) for finding in audit.needs_review],
+        "needs_review": [finding_in_short(finding) for finding in audit.needs_review],
         "errors": [{"place": error.place, "message": error.message} for error in audit.errors],
     }
 
@@ -369,18 +222,3 @@ def _stored(answer: JSON) -> StoredAudit:
             "received_at": fields.get("received_at"),
         },
     )
-
-
-def _listed(finding: Finding) -> dict[str, JSON]:
-    return {
-        "title": finding.title,
-        "severity": finding.severity,
-        "priority": finding.priority,
-        "status": finding.status,
-        "category": finding.category,
-        "location": finding.location,
-        "component": finding.component,
-        "rule": finding.rule,
-        "line": finding.line,
-        "fingerprint": finding.fingerprint,
-    }

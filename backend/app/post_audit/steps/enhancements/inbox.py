@@ -23,7 +23,8 @@ from typing import Final
 
 from app.post_audit.errors import InputError
 from app.post_audit.ports import Database
-from app.post_audit.steps.enhancements.importing import ParsedAudit, StoredAudit, parse_report, store_audit
+from app.post_audit.steps.enhancements.importing import StoredAudit, store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_report
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 from app.post_audit.steps.enhancements.report_archive import open_reports
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from app.post_audit.formats import count, ist, percent
+from app.post_audit.formats import count, counted, ist, percent
 from app.post_audit.ports import JSON
 from app.post_audit.step import Change, Channel, Decision, Message, Number, Outcome, Reason, ReasonCode
 from app.post_audit.steps.fake_data.evaluate import evidence_as_json
@@ -29,12 +29,14 @@ __all__ = ["decide"]
 
 QUARANTINE: Final = ReasonCode(
     "fake_data.quarantine",
-    "{found} of {suppliers} suppliers show at least {families} independent signs of being invented.",
+    "{found} of {suppliers} suppliers {found:shows|show} at least {families} independent signs of being"
+    " invented.",
 )
-SIGNS: Final = ReasonCode("fake_data.signs", "Most often: {signs} ({found} suppliers).")
+SIGNS: Final = ReasonCode("fake_data.signs", "Most often: {signs} ({found} {found:supplier|suppliers}).")
 REVIEW: Final = ReasonCode(
     "fake_data.review",
-    "{found} of {suppliers} suppliers show fewer signs than {families}: for a person to look at.",
+    "{found} of {suppliers} suppliers {found:shows|show} fewer signs than {families}: for a person to look"
+    " at.",
 )
 NONE: Final = ReasonCode(
     "fake_data.none",
@@ -42,18 +44,21 @@ NONE: Final = ReasonCode(
 )
 HELD: Final = ReasonCode(
     "fake_data.held",
-    "{found} were restored or declined and have not changed since; the first hold ends {until_at}.",
+    "{found} {found:was|were} restored or declined and {found:has|have} not changed since; the first hold"
+    " ends {until_at}.",
 )
 IN_USE: Final = ReasonCode(
     "fake_data.in_use",
-    "{claims} claims and {earnings} earnings hang on this supplier, or it is claimed: a person has to agree.",
+    "{claims} {claims:claim|claims} and {earnings} {earnings:earning|earnings} hang on this supplier, or it"
+    " is claimed:"
+    " a person has to agree.",
 )
 MANY_IN_USE: Final = ReasonCode(
-    "fake_data.many_in_use", "{found} of them are claimed or paid; those always wait for a person."
+    "fake_data.many_in_use", "{found} of them {found:is|are} claimed or paid; those always wait for a person."
 )
 LARGE_SHARE: Final = ReasonCode(
     "fake_data.large_share",
-    "{found} of {suppliers} suppliers are {share}; above {limit} a person has to agree.",
+    "{found} of {suppliers} suppliers {found:is|are} {share}; above {limit} a person has to agree.",
 )
 MANY_ROWS: Final = ReasonCode(
     "fake_data.many_rows", "{found} suppliers at once are more than {limit}; a person has to agree."
@@ -137,7 +142,7 @@ def decide(facts: FakeDataFacts, policy: FakeDataPolicy) -> Decision:
     if found.taken and facts.obstacle:
         return Decision(
             outcome=Outcome.BLOCKED,
-            headline=f"{_suppliers(len(found.taken))} cannot be quarantined.",
+            headline=f"{counted(len(found.taken), 'supplier')} cannot be quarantined.",
             reasons=(_because(OBSTACLE, obstacle=facts.obstacle), *reasons),
             numbers=numbers,
             next="Bind the role suppliers to the table itself: post-audit bind suppliers SCHEMA.TABLE.",
@@ -254,11 +259,11 @@ def _held_reason(held: Sequence[_Suspect]) -> tuple[Reason, ...]:
 def _headline(found: _Found) -> str:
     moved, waiting = found.moved, len(found.waiting)
     if moved and waiting:
-        return f"{_suppliers(moved)} moved to quarantine; {count(waiting)} {_wait(waiting)} for you."
+        return f"{counted(moved, 'supplier')} moved to quarantine; {count(waiting)} {_wait(waiting)} for you."
     if moved:
-        return f"{_suppliers(moved)} moved to quarantine."
+        return f"{counted(moved, 'supplier')} moved to quarantine."
     if waiting:
-        return f"{_suppliers(waiting)} {_wait(waiting)} for you before quarantine."
+        return f"{counted(waiting, 'supplier')} {_wait(waiting)} for you before quarantine."
     if found.reviews:
         return f"Nothing quarantined; {count(len(found.reviews))} to look at."
     return "Nothing quarantined."
@@ -272,10 +277,6 @@ def _next(found: _Found) -> str:
     return _NEXT_REVIEW if found.reviews else ""
 
 
-def _suppliers(number: int) -> str:
-    return f"{count(number)} supplier{'' if number == 1 else 's'}"
-
-
 def _wait(number: int) -> str:
     return "waits" if number == 1 else "wait"
 
@@ -285,7 +286,7 @@ def _messages(found: _Found, reasons: Sequence[Reason], facts: FakeDataFacts) ->
     texts = [reason.text for reason in reasons]
     messages: list[Message] = []
     if found.moved:
-        headline = f"{_suppliers(found.moved)} moved to quarantine."
+        headline = f"{counted(found.moved, 'supplier')} moved to quarantine."
         messages.append(_telegram("fake_data", [headline, *texts, _NEXT_UNDO]))
     waiting = found.waiting
     if waiting:
@@ -293,7 +294,7 @@ def _messages(found: _Found, reasons: Sequence[Reason], facts: FakeDataFacts) ->
         # every run.
         listed = sha256("\n".join(sorted(suspect.subject for suspect in waiting)).encode()).hexdigest()
         subject = f"fake_data:waiting:{listed[:16]}"
-        headline = f"{_suppliers(len(waiting))} {_wait(len(waiting))} for you before quarantine."
+        headline = f"{counted(len(waiting), 'supplier')} {_wait(len(waiting))} for you before quarantine."
         if subject not in facts.alerted:
             messages.append(_telegram(subject, [headline, *texts, _NEXT_WAITING], alert=True))
     return tuple(messages)
@@ -333,7 +334,7 @@ def _numbers(found: _Found, facts: FakeDataFacts, policy: FakeDataPolicy) -> Map
 def _because(code: ReasonCode, **numbers: Number) -> Reason:
     """Fill a sentence with numbers as people read them, and keep the numbers as they are."""
     told = {name: _as_read(name, value) for name, value in numbers.items()}
-    return Reason(code=code.code, text=code.sentence.format(**told), numbers=numbers)
+    return Reason(code=code.code, text=code.worded(numbers).format(**told), numbers=numbers)
 
 
 def _as_read(name: str, value: Number) -> str:

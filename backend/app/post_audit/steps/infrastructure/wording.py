@@ -52,7 +52,8 @@ ENOUGH: Final = ReasonCode(
     "{channel}: {used} used and {queued} waiting are {share} of {quota}, under {scale_at}.",
 )
 SWITCHED_OFF: Final = ReasonCode(
-    "infrastructure.switched_off", "{channel} is switched off: its quota is {quota}, and {queued} wait."
+    "infrastructure.switched_off",
+    "{channel} is switched off: its quota is {quota}, and {queued} {queued:waits|wait}.",
 )
 NEVER_SEEN: Final = ReasonCode(
     "infrastructure.never_seen", "{channel}: no sent message was ever recorded. That is unknown, not zero."
@@ -213,7 +214,7 @@ def text_of_cost(reasons: Sequence[Reason], verdicts: Sequence[Verdict]) -> str:
 def _because(code: ReasonCode, **numbers: Number) -> Reason:
     """Fill a sentence with numbers as people read them, and keep the numbers as they are."""
     told = {name: _as_read(name, value) for name, value in numbers.items()}
-    return Reason(code=code.code, text=code.sentence.format(**told), numbers=numbers)
+    return Reason(code=code.code, text=code.worded(numbers).format(**told), numbers=numbers)
 
 
 def _as_read(name: str, value: Number) -> str:

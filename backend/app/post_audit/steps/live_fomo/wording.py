@@ -21,21 +21,26 @@ from app.post_audit.steps.live_fomo.policy import LiveFomoPolicy
 __all__ = ["counter_reason", "headline", "leaderboard_reasons", "next_step", "reasons_beside"]
 
 TRUE_COUNTER: Final = ReasonCode(
-    "live_fomo.true_counter", "{name} shows {shown}; {rows} verified claims give {recomputed}."
+    "live_fomo.true_counter",
+    "{name} shows {shown}; {rows} verified {rows:claim gives|claims give} {recomputed}.",
 )
 FIRST_SHOWN: Final = ReasonCode(
-    "live_fomo.first_shown", "{name}: {rows} verified claims give {recomputed}; from now on that is shown."
+    "live_fomo.first_shown",
+    "{name}: {rows} verified {rows:claim gives|claims give} {recomputed}; from now on that is shown.",
 )
 BEHIND: Final = ReasonCode(
     "live_fomo.behind",
-    "{name} shows {shown}, which was true until {missing_since_at}; {rows} verified claims give {recomputed} now.",
+    "{name} shows {shown}, which was true until {missing_since_at}; {rows} verified"
+    " {rows:claim gives|claims give} {recomputed} now.",
 )
 STUCK: Final = ReasonCode(
     "live_fomo.stuck",
-    "{name} shows {shown} since {shown_at} and has stopped; {rows} verified claims give {recomputed}.",
+    "{name} shows {shown} since {shown_at} and has stopped; {rows} verified {rows:claim gives|claims give}"
+    " {recomputed}.",
 )
 FALSE_COUNTER: Final = ReasonCode(
-    "live_fomo.false_counter", "{name} shows {shown}; {rows} verified claims give {recomputed}."
+    "live_fomo.false_counter",
+    "{name} shows {shown}; {rows} verified {rows:claim gives|claims give} {recomputed}.",
 )
 UNPROVABLE: Final = ReasonCode(
     "live_fomo.unprovable", "{name} cannot be proved: {problem}. It is not shown; that is not zero."
@@ -45,7 +50,8 @@ NOTHING_SHOWN: Final = ReasonCode(
 )
 NOT_WRITABLE: Final = ReasonCode(
     "live_fomo.not_writable",
-    "{name} shows {shown}, the ledger gives {recomputed}, and its table can only be read here; it is not shown.",
+    "{name} shows {shown}, the ledger gives {recomputed}, and its table can only be read here; it is not"
+    " shown.",
 )
 DECLINED: Final = ReasonCode(
     "live_fomo.declined",
@@ -57,42 +63,50 @@ OTHER_COUNTERS: Final = ReasonCode(
 )
 TRUE_LEADERBOARD: Final = ReasonCode(
     "live_fomo.true_leaderboard",
-    "Leaderboard: the totals of {users} users are {shown_paise}; {rows} earnings give "
-    "{recomputed_paise}, each to its user.",
+    "Leaderboard: the totals of {users} {users:user|users} are {shown_paise}; {rows}"
+    " {rows:earning gives|earnings give} {recomputed_paise}, each to its user.",
 )
 FALSE_LEADERBOARD: Final = ReasonCode(
     "live_fomo.false_leaderboard",
-    "Leaderboard: {wrong} of {users} rows are not what {rows} earnings give ({kinds}); {repaired} are set right now.",
+    "Leaderboard: {wrong} of {users} rows {wrong:is|are} not what {rows} {rows:earning gives|earnings give}"
+    " ({kinds}); {repaired} {repaired:is|are} set right now.",
 )
 LATE_LEADERBOARD: Final = ReasonCode(
     "live_fomo.late_leaderboard",
-    "Leaderboard: {behind} totals wait for earnings that came since, and are brought up to date.",
+    "Leaderboard: {behind} {behind:total waits|totals wait} for earnings that came since, and"
+    " {behind:is|are} brought up to date.",
 )
 SETTLING: Final = ReasonCode(
     "live_fomo.settling",
-    "Leaderboard: {settling} totals lack earnings of the last {seconds} s; those are being written.",
+    "Leaderboard: {settling} {settling:total lacks|totals lack} earnings of the last {seconds} s; those are"
+    " being written.",
 )
 LOST_LEDGER: Final = ReasonCode(
     "live_fomo.lost_ledger",
-    "Leaderboard: {phantoms} of {users} shown users have no earnings at all; the ledger is likelier to be lost than"
-    " they to be false.",
+    "Leaderboard: {phantoms} of {users} shown users have no earnings at all; the ledger is likelier to be"
+    " lost than they to be false.",
 )
 IN_TOP: Final = ReasonCode(
     "live_fomo.in_top", "Leaderboard: {left} of the rows that are shown stay wrong, so it is not shown."
 )
 _ROW: Final[Mapping[str, ReasonCode]] = {
     "absent": ReasonCode(
-        "live_fomo.absent", "{user} is missing; {rows} earnings give {true_paise}, place {place}."
+        "live_fomo.absent",
+        "{user} is missing; {rows} {rows:earning gives|earnings give} {true_paise}, place {place}.",
     ),
     "phantom": ReasonCode("live_fomo.phantom", "{user} shows {shown_paise} and has no earnings at all."),
-    "total": ReasonCode("live_fomo.total", "{user} shows {shown_paise}; {rows} earnings give {true_paise}."),
+    "total": ReasonCode(
+        "live_fomo.total",
+        "{user} shows {shown_paise}; {rows} {rows:earning gives|earnings give} {true_paise}.",
+    ),
     "order": ReasonCode(
         "live_fomo.order", "{user} stands in the wrong place among equals; {true_paise} is place {place}."
     ),
     "rank": ReasonCode("live_fomo.rank", "{user} shows rank {shown_rank}; {true_paise} is place {place}."),
 }
 FUTURE_ROWS: Final = ReasonCode(
-    "live_fomo.future_rows", "{future} rows of the ledgers are dated in the future and not counted."
+    "live_fomo.future_rows",
+    "{future} {future:row|rows} of the ledgers {future:is|are} dated in the future and not counted.",
 )
 
 _NAMES: Final[Mapping[str, str]] = {
@@ -258,7 +272,7 @@ def _because(code: ReasonCode, **numbers: Number) -> Reason:
     """
     told = {name: _as_read(name, value) for name, value in numbers.items()}
     gaps = {name.removesuffix("_paise"): value for name, value in told.items()} | told
-    return Reason(code=code.code, text=code.sentence.format(**gaps), numbers=numbers)
+    return Reason(code=code.code, text=code.worded(numbers).format(**gaps), numbers=numbers)
 
 
 def _as_read(name: str, value: Number) -> str:

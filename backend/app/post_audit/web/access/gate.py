@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import get_logger, redact
+from app.post_audit.logs import get_logger
+from app.post_audit.secrecy import redact
 from app.post_audit.web.access.asked import Asked, host_alone
 from app.post_audit.web.access.door import Door, cookie_name
 from app.post_audit.web.access.login_page import trouble_page

@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from app.post_audit.errors import PostAuditError
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 from app.post_audit.web.access.asked import Asked
 from app.post_audit.web.access.door import Door, cookie_name
 from app.post_audit.web.access.login_page import login_page

@@ -1,7 +1,7 @@
-"""The pages that people open: one module for each, put together here and mounted on the API's application.
+"""The pages that people open: a module or a package for each, put together here and mounted on the API's application.
 
-A module of this package that has `PAGES` is a page; a step that is added later adds its own by adding one module. The
-modules are named for what they show: `house` for the whole, the others for their step.
+What has `PAGES` here is a page; a step that is added later adds its own by adding one module. They are named for what
+they show: `house` for the whole, the others for their step. A package holds a module for each part of its page.
 """
 
 from __future__ import annotations

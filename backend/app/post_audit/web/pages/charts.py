@@ -85,68 +85,17 @@ def evidence_options(
     needed = math.log10(threshold)
     top = max(needed * 1.18, max((point[1] for point in points), default=0.0) + 0.25)
     bottom = min(-0.12 * top, min((point[1] for point in points), default=0.0) - 0.06 * top)
-    last = points[-1]
+    first, last = times[0], points[-1]
     end = max(times[-1], _shifted(projected_at)) if projected_at is not None else times[-1]
-    first = times[0]
     width = max(end - first, 3_600_000)
-    today = odds(history[-1]["e_value"])
     is_enough = last[1] >= needed
-    series: list[dict[str, Any]] = [
-        {
-            "type": "line",
-            "data": points,
-            "symbol": "none",
-            "lineStyle": {"color": "var(--accent)", "width": 2.4},
-            "emphasis": {"disabled": True},
-            "markArea": {
-                "silent": True,
-                "itemStyle": {"color": "var(--accent-soft)"},
-                "data": [[{"yAxis": needed}, {"yAxis": top}]],
-            },
-            "markLine": {
-                "silent": True,
-                "symbol": "none",
-                "label": {"show": False},
-                "data": [
-                    {"yAxis": needed, "lineStyle": {"color": "var(--accent)", "width": 1.4, "type": "solid"}},
-                    {"yAxis": 0, "lineStyle": {"color": "var(--edge)", "width": 1, "type": "solid"}},
-                ],
-            },
-            "markPoint": {
-                "silent": True,
-                "data": [
-                    {
-                        "coord": last,
-                        "symbol": "circle",
-                        "symbolSize": 9,
-                        "itemStyle": {"color": "var(--accent)"},
-                        "label": {
-                            **_LABEL,
-                            "show": True,
-                            "position": "bottom" if is_enough else "right",
-                            "align": "right" if is_enough or projected_at is None else "left",
-                            "offset": [0, 6] if is_enough else [6, 10],
-                            "formatter": f"today: {today}",
-                            "color": "var(--ink)",
-                            "fontWeight": 600,
-                        },
-                    }
-                ],
-            },
-        }
+    series = [
+        _evidence_line(
+            points, needed, top, _today(last, history[-1], needed, is_projected=projected_at is not None)
+        )
     ]
     if projected_at is not None and not is_enough:
-        series.append(
-            {
-                "type": "line",
-                "data": [last, [end, needed]],
-                "symbol": ["none", "circle"],
-                "symbolSize": 9,
-                "lineStyle": {"color": "var(--accent)", "width": 2, "type": "dotted"},
-                "itemStyle": {"color": "var(--accent)"},
-                "emphasis": {"disabled": True},
-            }
-        )
+        series.append(_projection(last, [end, needed]))
     return {
         **_STILL,
         "grid": {"left": 2, "right": 14, "top": 6, "bottom": 26, "outerBoundsMode": "none"},
@@ -166,6 +115,70 @@ def evidence_options(
             ),
             _note([end, 0.0], "No evidence either way", "var(--ink2)", "left", [8, 10]),
         ],
+    }
+
+
+def _evidence_line(
+    points: Sequence[Sequence[float]], needed: float, top: float, today: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The evidence so far, the threshold with what lies above it, and the point of today."""
+    return {
+        "type": "line",
+        "data": points,
+        "symbol": "none",
+        "lineStyle": {"color": "var(--accent)", "width": 2.4},
+        "emphasis": {"disabled": True},
+        "markArea": {
+            "silent": True,
+            "itemStyle": {"color": "var(--accent-soft)"},
+            "data": [[{"yAxis": needed}, {"yAxis": top}]],
+        },
+        "markLine": {
+            "silent": True,
+            "symbol": "none",
+            "label": {"show": False},
+            "data": [
+                {"yAxis": needed, "lineStyle": {"color": "var(--accent)", "width": 1.4, "type": "solid"}},
+                {"yAxis": 0, "lineStyle": {"color": "var(--edge)", "width": 1, "type": "solid"}},
+            ],
+        },
+        "markPoint": {"silent": True, "data": [today]},
+    }
+
+
+def _today(
+    at: Sequence[float], latest: Mapping[str, Any], needed: float, *, is_projected: bool
+) -> dict[str, Any]:
+    """The last point, with its odds beside it; below it where the threshold is reached."""
+    is_enough = at[1] >= needed
+    return {
+        "coord": at,
+        "symbol": "circle",
+        "symbolSize": 9,
+        "itemStyle": {"color": "var(--accent)"},
+        "label": {
+            **_LABEL,
+            "show": True,
+            "position": "bottom" if is_enough else "right",
+            "align": "left" if is_projected and not is_enough else "right",
+            "offset": [0, 6] if is_enough else [6, 10],
+            "formatter": f"today: {odds(latest['e_value'])}",
+            "color": "var(--ink)",
+            "fontWeight": 600,
+        },
+    }
+
+
+def _projection(last: Sequence[float], end: Sequence[float]) -> dict[str, Any]:
+    """The way from today to the day on which the evidence should be enough."""
+    return {
+        "type": "line",
+        "data": [last, end],
+        "symbol": ["none", "circle"],
+        "symbolSize": 9,
+        "lineStyle": {"color": "var(--accent)", "width": 2, "type": "dotted"},
+        "itemStyle": {"color": "var(--accent)"},
+        "emphasis": {"disabled": True},
     }
 
 
@@ -202,7 +215,6 @@ def bands_options(
     times = [_shifted(point["time"]) for point in history]
     for variant in sorted(variants, key=lambda item: item["id"] == leader):
         name, is_leader = variant["id"], variant["id"] == leader
-        colour = "var(--accent)" if is_leader else "var(--reference)"
         lower, width, rates = [], [], []
         for at, point in zip(times, history, strict=True):
             found = point["variants"].get(name)
@@ -216,36 +228,7 @@ def bands_options(
             continue
         # the first bands are so wide that the others would be flat
         highest = max(highest, lower[-1][1] + width[-1][1], 1.6 * rates[-1][1])
-        stack = {
-            "stack": name,
-            "stackStrategy": "all",
-            "symbol": "none",
-            "type": "line",
-            "silent": True,
-            "lineStyle": {"opacity": 0},
-            "emphasis": {"disabled": True},
-            "tooltip": {"show": False},
-        }
-        series += [
-            {**stack, "data": lower},
-            {**stack, "data": width, "areaStyle": {"color": colour, "opacity": 0.16}},
-            {
-                "type": "line",
-                "name": f"{variant['letter']} %",
-                "data": rates,
-                "symbol": "none" if len(rates) > 1 else "circle",
-                "color": colour,
-                "lineStyle": {"color": colour, "width": 2.4, "type": "solid" if is_leader else "dashed"},
-                "emphasis": {"disabled": True},
-                "endLabel": {
-                    **_LABEL,
-                    "show": True,
-                    "formatter": f"{variant['letter']}  {rates[-1][1]:.2f} %",
-                    "color": colour,
-                    "fontWeight": 620,
-                },
-            },
-        ]
+        series += _band(name, str(variant["letter"]), lower, width, rates, is_leader=is_leader)
     step = next(step for step in (0.5, 1, 2, 5, 10, 20, 100) if highest / step <= _MOST_LINES)
     return {
         **_STILL,
@@ -268,6 +251,49 @@ def bands_options(
         },
         "series": series,
     }
+
+
+def _band(  # noqa: PLR0913 - a band is drawn of all of these
+    name: str,
+    letter: str,
+    lower: list[list[float]],
+    width: list[list[float]],
+    rates: list[list[float]],
+    *,
+    is_leader: bool,
+) -> list[dict[str, Any]]:
+    """One variant: its band, as an area that stands on its lower end, and its rate; points are [moment, per cent]."""
+    colour = "var(--accent)" if is_leader else "var(--reference)"
+    stack = {
+        "stack": name,
+        "stackStrategy": "all",
+        "symbol": "none",
+        "type": "line",
+        "silent": True,
+        "lineStyle": {"opacity": 0},
+        "emphasis": {"disabled": True},
+        "tooltip": {"show": False},
+    }
+    return [
+        {**stack, "data": lower},
+        {**stack, "data": width, "areaStyle": {"color": colour, "opacity": 0.16}},
+        {
+            "type": "line",
+            "name": f"{letter} %",
+            "data": rates,
+            "symbol": "none" if len(rates) > 1 else "circle",
+            "color": colour,
+            "lineStyle": {"color": colour, "width": 2.4, "type": "solid" if is_leader else "dashed"},
+            "emphasis": {"disabled": True},
+            "endLabel": {
+                **_LABEL,
+                "show": True,
+                "formatter": f"{letter}  {rates[-1][1]:.2f} %",
+                "color": colour,
+                "fontWeight": 620,
+            },
+        },
+    ]
 
 
 def burn_up_options(days: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from app.post_audit.errors import ConfigurationError
+from app.post_audit.errors import ConfigurationError, InputError
 from app.post_audit.web.access import Person, Role
 from app.post_audit.web.pages.elements import box, button, text
 from app.post_audit.web.pages.view import View
 from app.post_audit.web.pages.words import how_many
 
-__all__ = ["approve", "confirm", "drop", "reject", "retry", "run_now", "undo"]
+__all__ = ["approve", "confirm", "drop", "reject", "retry", "run_now", "show_demonstration", "undo"]
 
 _BATCH: Final = 500
 
@@ -134,6 +134,20 @@ async def drop(view: View, number: int) -> None:
         view.house.database.call("post_audit_apply_message_drop", number=number, actor=person.name)
         view.visit.record("message.dropped", f"message:{number}")
         return "It is dropped, and stays in the list."
+
+    await view.act(Role.OPERATOR, deed)
+
+
+async def show_demonstration(view: View) -> None:
+    """Load the invented marketplace into the embedded database, where nothing has ever been in it, and start a run."""
+
+    def deed(_person: Person) -> str:
+        application, start_run = view.house.application, view.house.start_run
+        if application is None or start_run is None or application.prepare_first_run() is None:
+            raise InputError("The database is not empty any more.", cure="Press Run now.")
+        start_run("manual", f"manual:{secrets.token_hex(8)}")
+        view.visit.record("demonstration.loaded")
+        return "The demonstration is loaded, and its first run has begun."
 
     await view.act(Role.OPERATOR, deed)
 

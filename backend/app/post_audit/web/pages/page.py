@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from starlette.datastructures import State
 
+    from app.post_audit.compose import Application
     from app.post_audit.ports import Database
     from app.post_audit.runner import RunKind
     from app.post_audit.settings import Settings
@@ -37,6 +38,12 @@ class House:
         """The settings of this server; a test may serve a database alone."""
         settings: Settings | None = self._state.settings
         return settings
+
+    @property
+    def application(self) -> Application | None:
+        """What was built from settings; a test may serve a database alone."""
+        application: Application | None = self._state.application
+        return application
 
     @property
     def checkup(self) -> Checkup:

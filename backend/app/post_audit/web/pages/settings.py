@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from app.post_audit.logs import redact
+from app.post_audit.secrecy import redact
 from app.post_audit.settings import Settings
 from app.post_audit.web.access import Person, Role
 from app.post_audit.web.pages.doctor import as_data, draw_wrong

@@ -11,6 +11,7 @@ from app.post_audit.formats import count, duration, percent, rupees
 __all__ = [
     "STATES",
     "TITLES",
+    "UNTOUCHED",
     "asked_because",
     "change_words",
     "duration_words",
@@ -65,6 +66,13 @@ def how_many(number: int, one: str, many: str) -> str:
 def duration_words(milliseconds: int) -> str:
     """Write how long a step took."""
     return duration(milliseconds / 1000)
+
+
+UNTOUCHED: Final = (
+    "This database is empty.",
+    "See the steps at work on an invented marketplace, or let DATABASE_URL lead to your own.",
+)
+"""What stands over the embedded database that nothing has ever been in: a headline and a sentence."""
 
 
 def house_headline(waiting: int, broken: Sequence[str], *, has_run: bool) -> tuple[str, str]:

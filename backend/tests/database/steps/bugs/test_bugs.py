@@ -103,6 +103,7 @@ def runs(database: Database) -> Runs:
 # Reports
 
 
+@pytest.mark.both_transports
 def test_the_first_report_makes_a_bug_and_the_second_joins_it(
     database: Database, connection: psycopg.Connection
 ) -> None:

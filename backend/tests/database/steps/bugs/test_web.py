@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
-from fastapi import FastAPI
 
 from app.post_audit.ports import Database
-from app.post_audit.web.bugs import router
-from app.post_audit.web.errors import add_error_handlers
+from app.post_audit.web.server import create_app
+from tests.support.web import HERE, signed_token
 
 pytestmark = pytest.mark.database
 
@@ -22,18 +23,16 @@ BODY = {"title": "Wallet shows ₹0", "page": "/wallet", "reporter": "u1", "tier
 class Client:
     """Calls the application in this process, without a port."""
 
-    def __init__(self, database: Database) -> None:
-        self.app = FastAPI()
-        self.app.state.database = database
-        self.app.include_router(router)
-        add_error_handlers(self.app)
+    def __init__(self, database: Database, address: str = "127.0.0.1") -> None:
+        self.address = address
+        self.app = create_app(database)
 
     def post(
         self, path: str, *, json: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
         async def call() -> httpx2.Response:
-            transport = httpx2.ASGITransport(app=self.app)
-            async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+            transport = httpx2.ASGITransport(app=self.app, client=(self.address, 50_000))
+            async with httpx2.AsyncClient(transport=transport, base_url=HERE) as client:
                 return await client.post(path, json=json, headers=headers)
 
         return asyncio.run(call())
@@ -105,3 +104,35 @@ def test_two_keys_for_one_report_are_refused(client: Client) -> None:
         headers={"Idempotency-Key": "key-87654321"},
     )
     assert (answer.status_code, "two keys" in answer.json()["error"]["message"]) == (422, True)
+
+
+def test_one_address_has_to_wait_after_sixty_reports_whichever_process_it_asks(
+    client: Client, database: Database, connection: psycopg.Connection
+) -> None:
+    assert client.post("/api/bugs", json=BODY).status_code == 201
+    connection.execute("UPDATE post_audit.report_turns SET number = 59 WHERE who = 'address:127.0.0.1'")
+    other_process = Client(database)
+    assert other_process.post("/api/bugs", json=BODY).status_code == 200
+    for process in (client, other_process):
+        refused = process.post("/api/bugs", json=BODY)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "TooManyReports")
+        assert 590 <= int(refused.headers["Retry-After"]) <= 600
+    # others are not held up, a program that passes on reports is known by its token, and the window ends
+    assert Client(database, "10.1.2.3").post("/api/bugs", json=BODY).status_code == 200
+    token = {"Authorization": f"Bearer {signed_token(database, 'form', 'operator')}"}
+    assert client.post("/api/bugs", json=BODY, headers=token).status_code == 200
+    connection.execute("UPDATE post_audit.report_turns SET since = since - interval '10 minutes' WHERE true")
+    assert client.post("/api/bugs", json=BODY).status_code == 200
+    turns = connection.execute("SELECT who, number FROM post_audit.report_turns").fetchall()
+    assert turns == [("address:127.0.0.1", 1)]
+
+
+def test_many_reports_at_once_cannot_slip_through(database: Database) -> None:
+    def ask(_number: int) -> bool:
+        answer: Any = database.call(
+            "post_audit_apply_report_turn", who="address:10.9.9.9", most=10, window_seconds=600
+        )
+        return bool(answer["allowed"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(40))) == 10

@@ -24,12 +24,14 @@ SELECT %(experiment)s, n, %(variant)s, %(epoch)s,
   date_trunc('hour', now()) - interval '7 days' + (n %% 48) * interval '1 hour'
 FROM generate_series(%(first)s, %(first)s + %(number)s - 1) AS n;
 INSERT INTO public.claim_airdrop_log (supplier_id, claimed_by, status, claimed_at, verified_at)
-SELECT i.supplier_id, 'u', 'verified', i.sent_at + interval '1 hour', i.sent_at + interval '2 hours'
+SELECT i.supplier_id::bigint, 'u', 'verified', i.sent_at + interval '1 hour', i.sent_at + interval '2 hours'
 FROM public.invites_ab_test AS i
-WHERE i.supplier_id BETWEEN %(first)s AND %(first)s + %(number)s - 1 AND i.supplier_id %% %(converts)s = 0;
+WHERE i.supplier_id::bigint BETWEEN %(first)s AND %(first)s + %(number)s - 1
+  AND i.supplier_id::bigint %% %(converts)s = 0;
 INSERT INTO post_audit.opt_out_log (supplier_id, opted_out_at)
 SELECT i.supplier_id, i.sent_at + interval '1 hour' FROM public.invites_ab_test AS i
-WHERE i.supplier_id BETWEEN %(first)s AND %(first)s + %(number)s - 1 AND i.supplier_id %% %(opts_out)s = 0;
+WHERE i.supplier_id::bigint BETWEEN %(first)s AND %(first)s + %(number)s - 1
+  AND i.supplier_id::bigint %% %(opts_out)s = 0;
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg
@@ -37,6 +38,28 @@ def test_the_known_answer_has_its_keys(client: TestClient) -> None:
     assert (first["total_sent"], first["total_converted"]) == (3000, 60 * 2)
     assert (second["total_sent"], second["total_converted"]) == (3000, 200)
     assert set(first["data_points"][0]) == {"time", "conversion_rate", "sent", "converted"}
+
+
+def test_nobody_waits_for_a_count(client: TestClient, planted: psycopg.Connection, conninfo: str) -> None:
+    # as after a load of 50,000 rows: all suppliers are to be counted again, in parts
+    planted.execute("INSERT INTO post_audit.conversion_notes (experiment, supplier) VALUES (NULL, NULL)")
+    planted.execute("SELECT public.post_audit_maintain_conversions(milliseconds => 0, batch => 500)")
+    with psycopg.connect(conninfo) as counting:
+        counting.execute(
+            "SELECT pg_advisory_xact_lock(pg_catalog.hashtextextended('post_audit.conversions', 0))"
+        )
+        began = time.monotonic()
+        told = client.get(f"{PREFIX}/stats").json()
+        assert time.monotonic() - began < 1.5
+    assert told["counting"]["counted"] == 500
+    assert told["counting"]["invites"] > 500
+    assert (told["status"], told["status_word"]) == ("counting", "unknown: still counting")
+    assert "500 suppliers of about" in told["sentence"].replace("\u00a0", " ")
+    assert (told["leader"], told["e_value"], len(told["stats"])) == (None, None, 2)
+    # the rest follows with whoever looks next
+    while (told := client.get(f"{PREFIX}/stats").json())["counting"] is not None:
+        assert told["status"] == "counting"
+    assert told["status"] == "ready"
 
 
 def test_where_every_experiment_stands(client: TestClient) -> None:

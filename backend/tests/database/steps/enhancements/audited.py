@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.post_audit.steps.enhancements import STEP
 from app.post_audit.steps.enhancements.finding import Finding, make_finding, merge
-from app.post_audit.steps.enhancements.importing import ImportReport, ParsedAudit, import_audit, store_audit
+from app.post_audit.steps.enhancements.importing import ImportReport, import_audit, store_audit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit
 from tests.support import decisions
 
 if TYPE_CHECKING:

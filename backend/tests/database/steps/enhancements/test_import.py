@@ -63,6 +63,7 @@ def test_another_severity_and_line_changes_tasks_and_makes_none(queue: Queue) ->
     assert queue.rows("SELECT DISTINCT severity, line FROM public.enhancement_tasks") == [("high", 99)]
 
 
+@pytest.mark.both_transports
 def test_what_is_gone_closes_and_what_comes_back_reopens(queue: Queue) -> None:
     queue.bring(MANY)
     assert counts(queue.bring(MANY[10:])) == (0, 90, 0, 0, 10)

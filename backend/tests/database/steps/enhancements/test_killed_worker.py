@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from app.post_audit.steps.enhancements import queue as tasks
-from app.post_audit.steps.enhancements.queue import Action
+from app.post_audit.steps.enhancements.tasks import Action
 from tests.database.steps.enhancements.audited import Queue, finding
 from tests.support.product import until
 

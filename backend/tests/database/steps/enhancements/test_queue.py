@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.post_audit.errors import BindingNeeded, InvalidArgument, NotFound, StateMoved
 from app.post_audit.steps.enhancements import queue as tasks
 from app.post_audit.steps.enhancements.policy import Scoring
-from app.post_audit.steps.enhancements.queue import PENDING, Action, Filters, Priority
+from app.post_audit.steps.enhancements.tasks import PENDING, Action, Filters, Priority, Task
 from tests.database.steps.enhancements.audited import Queue, finding
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LATER: Final = datetime.now(UTC) + timedelta(days=30)
 SCORING: Final = Scoring()
 
 
-def ids(found: Sequence[tasks.Task]) -> list[str]:
+def ids(found: Sequence[Task]) -> list[str]:
     return [str(task.id) for task in found]
 
 
@@ -46,7 +46,7 @@ def five(queue: Queue) -> list[str]:
 # ---- order ----
 
 
-def score(task: tasks.Task, as_of: datetime) -> float:
+def score(task: Task, as_of: datetime) -> float:
     """The rule of the order, once more and by hand."""
     days = SCORING.days_to_fix[task.priority]
     age = max((as_of - task.first_seen_at).total_seconds() / 86_400, 0)
@@ -83,7 +83,7 @@ def test_pages_are_the_whole_order_cut_in_pieces(
             rows,
         )
     wanted = Filters(status=("pending",), not_disposition=("review",), late=late)
-    seen: list[tasks.Task] = []
+    seen: list[Task] = []
     after: str | None = None
     while True:
         page = tasks.list_tasks(queue.database, wanted, limit=size, after=after)

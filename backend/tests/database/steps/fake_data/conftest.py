@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from app.post_audit.step import Decision
 
 
+def details(decision: Mapping[str, Any]) -> list[str]:
+    """What is said of the changes that were left out."""
+    return [change["detail"] for change in decision["changes"] if change["state"] == "moved"]
+
+
 @dataclass
 class Market:
     """Runs the step as the runner does. Rows are compared as the text of their records."""

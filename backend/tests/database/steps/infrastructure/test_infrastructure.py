@@ -32,6 +32,8 @@ def run(database: Database) -> dict[str, Any]:
     return dict(report.steps[0].decision)
 
 
+@pytest.mark.both_transports
+@pytest.mark.both_bindings
 def test_a_channel_that_is_nearly_full_is_raised_and_undone_exactly(
     database: Database, connection: psycopg.Connection
 ) -> None:

@@ -25,6 +25,8 @@ class Market:
 
     database: Database
     connection: psycopg.Connection
+    has_amounts: bool = True
+    """Whether claims name amounts; in Prisma's shape they do not, and the airdrop's money is never shown."""
     policy: LiveFomoPolicy = field(default_factory=LiveFomoPolicy)
     _ticks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -103,9 +105,9 @@ class Market:
 
 
 @pytest.fixture
-def bare_market(database: Database, connection: psycopg.Connection) -> Market:
+def bare_market(database: Database, connection: psycopg.Connection, binding: str) -> Market:
     """An armed step over empty tables."""
-    market = Market(database, connection)
+    market = Market(database, connection, has_amounts=binding == "reference")
     market.arm()
     return market
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -13,12 +12,7 @@ from hypothesis import strategies as st
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Assessment, Status
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment, Hold
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment
 
 
 def judge(experiment: Experiment, *holds: Hold) -> Assessment:

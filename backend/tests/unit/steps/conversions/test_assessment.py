@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.assessment import Obstacle, Status
-from app.post_audit.steps.conversions.facts import Experiment
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, POLICY, MakeExperiment
 
 
 @pytest.mark.parametrize(

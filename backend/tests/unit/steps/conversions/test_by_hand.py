@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -16,13 +14,7 @@ from app.post_audit.steps.conversions.by_hand import (
     stop_variant,
     switch_to,
 )
-from app.post_audit.steps.conversions.facts import Experiment
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment
 
 
 def test_who_saw_another_state_is_refused(make_experiment: MakeExperiment) -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
 from app.post_audit.steps.conversions.comparisons import effects_of, result_of, series_of
-from app.post_audit.steps.conversions.facts import Experiment
 from app.post_audit.steps.conversions.ledger import Ledger, fold
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment
 
 
 def test_an_effect_is_turned_round_with_its_names(make_experiment: MakeExperiment) -> None:

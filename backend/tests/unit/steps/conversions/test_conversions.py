@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pytest
 
 from app.post_audit.errors import UnexpectedAnswer
 from app.post_audit.ports import JSON
 from app.post_audit.step import Outcome
-from app.post_audit.steps.conversions import STEP, gather, gather_history
+from app.post_audit.steps.conversions import STEP, gather, gather_history, prepare
 from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
+from tests.unit.steps.conversions.examples import AS_OF
 
 
 @dataclass
@@ -44,7 +42,7 @@ def test_it_reads_with_the_window_of_the_policy() -> None:
     facts = gather(database, ConversionsPolicy(attribution_window_hours=48), AS_OF)
     assert facts == Facts(as_of=AS_OF, experiments=(), holds=())
     assert database.asked == [
-        ("post_audit_maintain_conversions", {"default_window_hours": 48}),
+        ("post_audit_maintain_conversions", {"default_window_hours": 48, "milliseconds": 300}),
         (
             "post_audit_read_conversions",
             {"as_of": AS_OF, "default_window_hours": 48, "remembered": True},
@@ -52,13 +50,27 @@ def test_it_reads_with_the_window_of_the_policy() -> None:
     ]
 
 
-def test_it_refreshes_until_everything_is_counted() -> None:
+def test_a_run_counts_everything_before_it_looks_and_says_how_far_it_is() -> None:
     database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []}, refreshes=3)
-    gather_history(database, ConversionsPolicy(), AS_OF)
+    told: list[str] = []
+    STEP.run(database, AS_OF, told.append)
+    assert told == [f"Counting invites: {number} suppliers so far" for number in ("4,000", "8,000")]
     assert [function for function, _ in database.asked] == [
-        *["post_audit_maintain_conversions"] * 3,
+        *["post_audit_maintain_conversions"] * 4,
         "post_audit_read_conversions",
     ]
+
+
+def test_a_run_that_cannot_count_everything_goes_on_without() -> None:
+    database = Answering({}, refreshes=1_000)
+    assert len(list(prepare(database, ConversionsPolicy(counting_calls=5)))) == 5
+    assert len(database.asked) == 5
+
+
+def test_a_look_back_counts_nothing() -> None:
+    database = Answering({"as_of": AS_OF.isoformat(), "experiments": [], "holds": []})
+    gather_history(database, ConversionsPolicy(), AS_OF)
+    assert [function for function, _ in database.asked] == ["post_audit_read_conversions"]
 
 
 def test_an_answer_of_another_shape_is_refused() -> None:

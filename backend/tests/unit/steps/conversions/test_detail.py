@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
 
 from app.post_audit.errors import NotFound
 from app.post_audit.steps.conversions.detail import PastSwitch, detail, overview
-from app.post_audit.steps.conversions.facts import Experiment, Facts
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
-MakeFacts = Callable[..., Facts]
-
-
-def told(document: object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(document, allow_nan=False))
-    return found
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment, MakeFacts, told
 
 
 def test_an_experiment_without_suppliers_has_no_rates(
@@ -35,30 +17,6 @@ def test_an_experiment_without_suppliers_has_no_rates(
     assert (found["status"], found["e_value"], found["history"]) == ("unknown", None, [])
     assert (found["evidence"]["history"], found["sharing"]["status"]) == ([], "unknown")
     assert [variant["rate"] for variant in found["variants"]] == [None, None]
-
-
-def test_the_bands_narrow_and_the_evidence_grows(
-    make_facts: MakeFacts, make_experiment: MakeExperiment
-) -> None:
-    found = told(detail(make_facts(make_experiment(CLEAR)), POLICY, "1"))
-    widths = [
-        high - low for low, high in (point["variants"]["variant_a"]["interval"] for point in found["history"])
-    ]
-    assert widths == sorted(widths, reverse=True)
-    evidence = [point["e_value"] for point in found["evidence"]["history"]]
-    assert evidence[-1] == pytest.approx(found["e_value"])
-    assert found["headline"] == "50 Inquiries Focus becomes the active message."
-
-
-def test_a_long_history_is_told_by_day(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:
-    experiment = make_experiment(CLEAR)
-    spread = tuple(
-        replace(block, hour=block.hour - timedelta(days=place))
-        for place, block in enumerate(experiment.blocks)
-    )
-    found = told(detail(make_facts(replace(experiment, blocks=spread)), POLICY, "1"))
-    assert (found["bucket_hours"], len(found["history"])) == (24, 10)
-    assert found["history"][-1]["time"].endswith("00:00:00+00:00")
 
 
 def test_shares_and_decisions_are_told(make_facts: MakeFacts, make_experiment: MakeExperiment) -> None:

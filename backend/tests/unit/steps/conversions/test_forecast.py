@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.facts import Experiment
 from app.post_audit.steps.conversions.forecast import conversions_gained, days_to_decision
 from app.post_audit.steps.conversions.ledger import Ledger
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, MakeExperiment
 
 
 def test_twice_the_missing_evidence_takes_twice_the_time(make_experiment: MakeExperiment) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -16,10 +15,7 @@ from app.post_audit.steps.conversions.assess import assess
 from app.post_audit.steps.conversions.facts import Block, Counts, Experiment
 from app.post_audit.steps.conversions.ledger import Ledger, fold, ledger_of, to_memory
 from app.post_audit.steps.conversions.policy import ConversionsPolicy
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, POLICY, MakeExperiment
 
 
 def long(make_experiment: MakeExperiment, *, hours: int = 400) -> Experiment:

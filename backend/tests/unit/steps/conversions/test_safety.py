@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from app.post_audit.steps.conversions.facts import Experiment, Hold
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.facts import Hold
 from app.post_audit.steps.conversions.safety import (
     find_hold,
     is_sent,
@@ -17,10 +15,7 @@ from app.post_audit.steps.conversions.safety import (
     runs_long_enough,
     wider_window,
 )
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, POLICY, MakeExperiment
 
 
 @pytest.mark.parametrize(("slowest", "wider"), [(0.0, None), (72.0, None), (73.0, 96), (400.0, 336)])

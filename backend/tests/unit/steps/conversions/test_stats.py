@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,14 +11,9 @@ import pytest
 
 from app.post_audit.errors import NotFound
 from app.post_audit.steps.conversions.decide import decide
-from app.post_audit.steps.conversions.facts import Experiment, Facts
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
+from app.post_audit.steps.conversions.facts import Facts
 from app.post_audit.steps.conversions.stats import stats
-
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
-MakeFacts = Callable[..., Facts]
+from tests.unit.steps.conversions.examples import CLEAR, POLICY, MakeExperiment, MakeFacts
 
 
 def answer(facts: Facts, hours: int = 24, experiment_id: str | None = None) -> dict[str, Any]:

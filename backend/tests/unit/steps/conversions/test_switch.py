@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.facts import Experiment
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.switch import change_allocation, switch, without, won
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment
 
 
 def test_the_others_share_the_holdout(make_experiment: MakeExperiment) -> None:

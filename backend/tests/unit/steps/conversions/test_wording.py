@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 import pytest
 
 from app.post_audit.steps.conversions.assess import assess
-from app.post_audit.steps.conversions.facts import Experiment
-from app.post_audit.steps.conversions.policy import ConversionsPolicy
 from app.post_audit.steps.conversions.wording import explain
-
-AS_OF = datetime(2025, 11, 9, 9, 0, tzinfo=UTC)
-POLICY = ConversionsPolicy()
-CLEAR = {"variant_a": (6_000, 240), "variant_b": (6_000, 420)}
-MakeExperiment = Callable[..., Experiment]
+from tests.unit.steps.conversions.examples import AS_OF, CLEAR, POLICY, MakeExperiment
 
 
 @pytest.mark.parametrize(

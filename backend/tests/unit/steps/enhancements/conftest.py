@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.post_audit.steps.enhancements.importing import ParsedAudit, parse_files
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_files
 
 Read = Callable[..., ParsedAudit]
 
@@ -27,3 +27,12 @@ def read(tmp_path: Path) -> Read:
         return parse_files([path])[0]
 
     return read_it
+
+
+@pytest.fixture
+def audit(read: Read) -> ParsedAudit:
+    """Four findings, two of them the same, and an entry that cannot be read."""
+    titles = ["One", "Two", "Two", "Three"]
+    return read(
+        {"findings": [*({"title": title, "severity": "high"} for title in titles), {"severity": "low"}]}
+    )

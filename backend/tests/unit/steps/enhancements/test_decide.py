@@ -60,7 +60,7 @@ FACTS = EnhancementsFacts(as_of=NOW, received=(), waiting=0, refused=(), last_mi
 
 
 def facts(*received: ReceivedAudit, **changes: object) -> EnhancementsFacts:
-    return replace(FACTS, received=received, waiting=len(received), **changes)  # type: ignore[arg-type]  # by name
+    return replace(FACTS, received=received, **{"waiting": len(received), **changes})  # type: ignore[arg-type]  # by name
 
 
 def codes(decision: Decision) -> list[str]:
@@ -84,19 +84,42 @@ def test_an_audit_is_imported_with_its_counts() -> None:
     assert decision.messages == (), "nothing critical or high is new"
 
 
+def test_reasons_speak_of_one_in_the_singular() -> None:
+    one = replace(
+        AUDIT,
+        findings=1,
+        errors=1,
+        needs_review=1,
+        complete=False,
+        preview=replace(PREVIEW, kept=1, gone=1, open_before=1),
+    )
+    queue = (QueueRow(priority="critical", open=1, late=1),)
+    decision = decide(facts(one, waiting=2, queue=queue), POLICY)
+    assert [reason.text for reason in decision.reasons] == [
+        "report.sarif (Scanner): 1 finding; 3 new, 0 reopened, 2 closed, 1 changed, 7 unchanged.",
+        "report.sarif: 1 finding is reported again although a person closed it; it stays closed.",
+        "report.sarif: 1 error and 1 unclear entry. Not all was read, so nothing is closed as gone.",
+        "report.sarif: 1 of 1 open task is no longer reported; over half needs a person.",
+        "1 more audit waits for the next run.",
+        "Before, 1 task was open, 1 critical and 0 high; 1 was late.",
+    ]
+
+
 @pytest.mark.parametrize(
     "grave",
     [
         replace(PREVIEW, new_critical=1, worst_new=("Open port", "Old library")),
         replace(PREVIEW, new_high=1, worst_new=("Open port", "Old library")),
         replace(PREVIEW, reopened=1, worst_new=("Open port", "Old library")),
+        replace(PREVIEW, new=0, reopened=1),
     ],
-    ids=["critical", "high", "reopened"],
+    ids=["critical", "high", "reopened", "only-reopened"],
 )
 def test_people_hear_of_what_is_grave_or_back(grave: Preview) -> None:
     (message,) = decide(facts(replace(AUDIT, preview=grave)), POLICY).messages
     assert message.subject == "audit:7"
-    assert "New: Open port; Old library." in str(message.payload["text"])
+    named = "New: Open port; Old library." in str(message.payload["text"])
+    assert named is bool(grave.worst_new)
 
 
 @pytest.mark.parametrize(

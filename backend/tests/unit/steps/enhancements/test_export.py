@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.post_audit.steps.enhancements.export import COLUMNS, as_csv, as_github_issues, safe_cell
-from app.post_audit.steps.enhancements.queue import Task
+from app.post_audit.steps.enhancements.tasks import Task
 
 MOMENT = datetime(2025, 11, 9, 6, 30, tzinfo=UTC)
 

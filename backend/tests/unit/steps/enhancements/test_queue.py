@@ -10,7 +10,7 @@ import pytest
 from app.post_audit.errors import InvalidArgument, UnexpectedAnswer
 from app.post_audit.formats import IST
 from app.post_audit.steps.enhancements import queue
-from app.post_audit.steps.enhancements.queue import Action, Filters
+from app.post_audit.steps.enhancements.tasks import Action, Filters
 
 if TYPE_CHECKING:
     from app.post_audit.ports import JSON

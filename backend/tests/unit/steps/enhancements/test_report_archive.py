@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import parse_files
+from app.post_audit.steps.enhancements.parsing import parse_files
 
 REPORT = json.dumps({"findings": [{"title": "One", "severity": "high"}]})
 

@@ -169,7 +169,7 @@ def test_a_true_leaderboard_is_told_in_sums() -> None:
 def test_each_kind_of_false_row_is_named(found: RowDifference, said: str) -> None:
     whole, named = of_board(board(found))
     assert whole.text == (
-        f"Leaderboard: 1 of 10 rows are not what 30 earnings give (1 {found.kind}); 1 are set right now."
+        f"Leaderboard: 1 of 10 rows is not what 30 earnings give (1 {found.kind}); 1 is set right now."
     )
     assert named.text == said
 
@@ -185,8 +185,8 @@ def test_at_most_twenty_rows_are_named_those_that_are_repaired_first() -> None:
 def test_rows_that_are_late_or_being_written_or_stay_wrong_are_told() -> None:
     late, settling = row(missing_since=HOUR_AGO), row("user_4", missing_since=AS_OF)
     assert [reason.text for reason in of_board(board(late, settling))[1:]] == [
-        "Leaderboard: 1 totals wait for earnings that came since, and are brought up to date.",
-        "Leaderboard: 1 totals lack earnings of the last 2 s; those are being written.",
+        "Leaderboard: 1 total waits for earnings that came since, and is brought up to date.",
+        "Leaderboard: 1 total lacks earnings of the last 2 s; those are being written.",
     ]
     read_only = of_board(board(row(), writable=frozenset()))
     assert read_only[0].text.endswith("; 0 are set right now.")

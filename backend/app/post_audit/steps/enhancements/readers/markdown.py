@@ -1,7 +1,7 @@
 """Markdown reports written by people, of any structure and in several languages.
 
 The text is read as sections with lists, tables and paragraphs (`markdown_blocks`); in them mentions of findings are
-looked for (`markdown_items`), and mentions of the same finding are put together (`markdown_merge`). What is only
+looked for (`markdown_sections`), and mentions of the same finding are put together (`markdown_merge`). What is only
 guessed from a sentence outside every section about findings goes to review and not into the queue.
 """
 
@@ -15,15 +15,10 @@ from app.post_audit.errors import InputError
 from app.post_audit.steps.enhancements.finding import Finding, make_finding
 from app.post_audit.steps.enhancements.lexicon import State
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Section, plain, sections_of
-from app.post_audit.steps.enhancements.readers.markdown_items import mentions_of
 from app.post_audit.steps.enhancements.readers.markdown_merge import Group, grouped
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Role,
-    Verdict,
-    role_of,
-    sign_of,
-    status_of,
-)
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role, role_of
+from app.post_audit.steps.enhancements.readers.markdown_sections import mentions_of
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, sign_of, status_of
 from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
 
 __all__ = ["READER"]

@@ -83,7 +83,6 @@ class Listing:
     """A list."""
 
     line: int
-    is_ordered: bool
     items: list[Item] = field(default_factory=list)
 
 
@@ -183,7 +182,7 @@ class _Builder:
             case "heading_close":
                 self._heading = None
             case "bullet_list_open" | "ordered_list_open":
-                listing = Listing(line=line, is_ordered=token.type == "ordered_list_open")
+                listing = Listing(line=line)
                 self._blocks().append(listing)
                 self._lists.append(listing)
             case "bullet_list_close" | "ordered_list_close":

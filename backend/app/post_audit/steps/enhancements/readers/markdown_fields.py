@@ -14,16 +14,10 @@ from app.post_audit.steps.enhancements.readers.markdown_blocks import (
     Table,
     plain,
 )
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Label,
-    Verdict,
-    has_role_words_only,
-    label_of,
-    severity_in,
-    sign_of,
-    status_of,
-    without_signs,
-)
+from app.post_audit.steps.enhancements.readers.markdown_roles import has_role_words_only
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, sign_of, status_of
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
+from app.post_audit.steps.enhancements.readers.markdown_words import Label, label_of, severity_in
 
 __all__ = [
     "Fields",

@@ -35,21 +35,16 @@ from app.post_audit.steps.enhancements.readers.markdown_mention import (
     number_of,
     shortened,
 )
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role, is_soft_noise, role_of
 from app.post_audit.steps.enhancements.readers.markdown_states import state_of_heading, tells_states
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, is_past, sign_of, status_of
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
 from app.post_audit.steps.enhancements.readers.markdown_words import (
     Label,
-    Role,
-    Verdict,
     has_problem,
     has_strong_problem,
-    is_past,
-    is_soft_noise,
     label_of,
-    role_of,
     severity_in,
-    sign_of,
-    status_of,
-    without_signs,
 )
 
 __all__ = ["BAD", "context_below", "finding_of", "items_of"]

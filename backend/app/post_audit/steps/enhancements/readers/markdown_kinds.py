@@ -11,15 +11,10 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Listing, Paragraph, Section, plain
 from app.post_audit.steps.enhancements.readers.markdown_fields import label_and_value
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Role,
-    Verdict,
-    has_problem,
-    is_action,
-    label_of,
-    sign_of,
-    without_signs,
-)
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, sign_of
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
+from app.post_audit.steps.enhancements.readers.markdown_words import has_problem, is_action, label_of
 
 __all__ = ["guessed_role", "is_bold_lead", "is_counted"]
 

@@ -15,16 +15,11 @@ from app.post_audit.steps.enhancements.readers.markdown_fields import (
     path_in,
     without_number,
 )
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role
 from app.post_audit.steps.enhancements.readers.markdown_states import without_lead_state
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Label,
-    Role,
-    Verdict,
-    label_of,
-    severity_in,
-    status_of,
-    without_signs,
-)
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, status_of
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
+from app.post_audit.steps.enhancements.readers.markdown_words import Label, label_of, severity_in
 
 __all__ = ["SENTENCE", "Context", "Mention", "heading_severity", "mention_of", "number_of", "shortened"]
 

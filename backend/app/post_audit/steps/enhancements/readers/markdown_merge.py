@@ -16,13 +16,10 @@ from typing import Final
 from app.post_audit.steps.enhancements.fingerprint import normal_words
 from app.post_audit.steps.enhancements.readers.markdown_mention import Mention
 from app.post_audit.steps.enhancements.readers.markdown_repeats import Findings
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Role,
-    Verdict,
-    core_of,
-    is_action,
-    tokens_of,
-)
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role
+from app.post_audit.steps.enhancements.readers.markdown_stems import core_of, tokens_of
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict
+from app.post_audit.steps.enhancements.readers.markdown_words import is_action
 
 __all__ = ["Group", "grouped"]
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from app.post_audit.steps.enhancements.readers.markdown_words import is_generic, is_telling, without_signs
+from app.post_audit.steps.enhancements.readers.markdown_stems import is_generic, is_telling
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
 
 __all__ = ["Findings"]
 

@@ -11,13 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Item, plain
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Verdict,
-    heading_state,
-    label_of,
-    state_alone,
-    without_signs,
-)
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import Verdict, heading_state, state_alone
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
+from app.post_audit.steps.enhancements.readers.markdown_words import label_of
 
 __all__ = ["lead_state", "state_of_heading", "tells_states", "without_lead_state"]
 

@@ -9,19 +9,15 @@ from typing import Final
 
 from app.post_audit.steps.enhancements.readers.markdown_blocks import Row, Table, plain
 from app.post_audit.steps.enhancements.readers.markdown_fields import hours_in, id_of, path_in, without_number
-from app.post_audit.steps.enhancements.readers.markdown_words import (
-    Label,
-    Role,
+from app.post_audit.steps.enhancements.readers.markdown_roles import Role, role_of
+from app.post_audit.steps.enhancements.readers.markdown_verdicts import (
     Verdict,
-    has_problem,
-    label_of,
-    role_of,
-    severity_in,
     sign_of,
     state_alone,
     status_of,
-    without_signs,
 )
+from app.post_audit.steps.enhancements.readers.markdown_vocabulary import without_signs
+from app.post_audit.steps.enhancements.readers.markdown_words import Label, has_problem, label_of, severity_in
 
 __all__ = ["TableFinding", "rows_of"]
 

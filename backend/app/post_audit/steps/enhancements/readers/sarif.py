@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
 from app.post_audit.errors import InputError
@@ -19,13 +18,22 @@ from app.post_audit.steps.enhancements.lexicon import (
     OPEN,
     State,
     category_of,
-    category_of_text,
     severity_of_level,
-    severity_of_score,
     severity_of_word,
 )
 from app.post_audit.steps.enhancements.readers.reader import Head, Notes, Reader
-from app.post_audit.steps.enhancements.readers.values import at, items, number, text, whole
+from app.post_audit.steps.enhancements.readers.sarif_rules import (
+    CWE,
+    DRIVER_RULES,
+    LONGEST_PART,
+    SEVERITY_LINE,
+    Rule,
+    Run,
+    message_of,
+    rule_of,
+    severity_by_score,
+)
+from app.post_audit.steps.enhancements.readers.values import at, items, text, whole
 
 __all__ = ["READER"]
 
@@ -66,47 +74,8 @@ _ACCEPTED: Final = frozenset({"", "accepted"})
 # gitleaks puts the commit's facts where fingerprints belong, and CodeQL a column.
 _NO_FINGERPRINT: Final = re.compile(r"column|commit|author|email|date", re.IGNORECASE)
 _SHORT_MESSAGE: Final = 140
-_LONG: Final = 600
-_DRIVER_RULES: Final = -1
-_MOST_KNOWN: Final = 20_000
-"""Rules of a run that are looked up once; real reports name up to 2,000."""
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s|\n")
-_LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_GAP: Final = re.compile(r"\{(\d{1,3})\}")
-_SEVERITY_LINE: Final = re.compile(r"^\W*Severity\W+(\w+)", re.IGNORECASE | re.MULTILINE)
-_CWE: Final = re.compile(r"\bcwe[-_/ ]?\d+", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What a rule says of all its results, read once."""
-
-    rule: dict[str, Any]
-    title: str
-    has_words: bool
-    ending: tuple[str, ...]
-    severity: str | None
-    is_scored: bool
-    level: str
-    category: str | None
-    is_secure: bool
-
-
-@dataclass(slots=True)
-class _Run:
-    """What is known of one run so far; rules and artifacts by their index, and results that wait for them."""
-
-    tool: str = ""
-    automation: str = ""
-    has_results: bool = False
-    has_rules: bool = False
-    messages: dict[str, Any] = field(default_factory=dict)
-    found: dict[tuple[Any, ...], tuple[str, _Known]] = field(default_factory=dict)
-    rules: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
-    by_id: dict[str, dict[str, Any]] = field(default_factory=dict)
-    artifacts: dict[int, str] = field(default_factory=dict)
-    waiting: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _detect(head: Head) -> int:
@@ -120,7 +89,7 @@ def _detect(head: Head) -> int:
 def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
     tools: set[str] = set()
     targets: set[str] = set()
-    number_of_run, run = -1, _Run()
+    number_of_run, run = -1, Run()
     results = 0
     entries = walk(stream, _WANTED, name=notes.name, policy=notes.policy, passing_over=_PASSED_OVER)
     for path, value in entries:
@@ -129,7 +98,7 @@ def _read(stream: BinaryIO, notes: Notes) -> Iterator[Finding]:
             continue
         if path[1] != number_of_run:
             yield from _rest(number_of_run, run, notes)
-            number_of_run, run = int(path[1]), _Run()
+            number_of_run, run = int(path[1]), Run()
         if path[2] == "results" and isinstance(value, dict):
             results += 1
             if results > notes.policy.maximum_reported:
@@ -159,7 +128,7 @@ def _check_version(path: tuple[str | int, ...], value: Any, notes: Notes) -> Non
         )
 
 
-def _check_size(number_of_run: int, run: _Run, notes: Notes) -> None:
+def _check_size(number_of_run: int, run: Run, notes: Notes) -> None:
     """Bound what is held of a run; a file is held as its name alone, so there may be more of them."""
     most = notes.policy.maximum_findings
     if max(number_of_run, len(run.waiting), len(run.rules), len(run.artifacts) // 10) > most:
@@ -173,7 +142,7 @@ def _too_many(what: str, number_of_run: int, notes: Notes) -> InputError:
     )
 
 
-def _take(run: _Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> None:  # noqa: ANN401 - a JSON value
+def _take(run: Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> None:  # noqa: ANN401 - a JSON value
     """Put one entry of a run where it belongs."""
     match path[2:]:
         case ("results",):
@@ -194,14 +163,14 @@ def _take(run: _Run, path: tuple[str | int, ...], value: Any, notes: Notes) -> N
         case ("tool", "driver", "globalMessageStrings") if isinstance(value, dict):
             run.messages = value
         case ("tool", "driver", "rules", int(index)) if isinstance(value, dict):
-            _take_rule(run, _DRIVER_RULES, index, value)
+            _take_rule(run, DRIVER_RULES, index, value)
         case ("tool", "extensions", int(extension), "rules", int(index)) if isinstance(value, dict):
             _take_rule(run, extension, index, value)
         case _:
             pass
 
 
-def _take_rule(run: _Run, component: int, index: int, rule: dict[str, Any]) -> None:
+def _take_rule(run: Run, component: int, index: int, rule: dict[str, Any]) -> None:
     run.found.clear()
     run.rules[component, index] = rule
     run.by_id.setdefault(text(rule.get("id")), rule)
@@ -216,7 +185,7 @@ def _has_files(result: dict[str, Any]) -> bool:
     return True
 
 
-def _rest(number_of_run: int, run: _Run, notes: Notes) -> Iterator[Finding]:
+def _rest(number_of_run: int, run: Run, notes: Notes) -> Iterator[Finding]:
     """Turn what waits into findings when its run has ended."""
     if number_of_run >= 0 and not run.has_results:
         notes.fail(f"$.runs[{number_of_run}].results", "the run has no results; the tool did not finish")
@@ -224,11 +193,11 @@ def _rest(number_of_run: int, run: _Run, notes: Notes) -> Iterator[Finding]:
         yield from _findings(result, run, notes)
 
 
-def _findings(result: dict[str, Any], run: _Run, notes: Notes) -> Iterator[Finding]:
+def _findings(result: dict[str, Any], run: Run, notes: Notes) -> Iterator[Finding]:
     kind = text(result.get("kind"))
     if kind in _NO_FINDING:
         return
-    rule_id, known = _rule(result, run)
+    rule_id, known = rule_of(result, run)
     for location in items(result.get("locations")) or [{}]:
         finding = _finding(result, location, rule_id, known, run)
         if kind in _TO_REVIEW:
@@ -237,7 +206,7 @@ def _findings(result: dict[str, Any], run: _Run, notes: Notes) -> Iterator[Findi
             yield finding
 
 
-def _finding(result: dict[str, Any], location: Any, rule_id: str, known: _Known, run: _Run) -> Finding:  # noqa: ANN401 - a JSON value
+def _finding(result: dict[str, Any], location: Any, rule_id: str, known: Rule, run: Run) -> Finding:  # noqa: ANN401 - a JSON value
     physical = at(location, "physicalLocation")
     logical = text(at(location, "logicalLocations", 0, "fullyQualifiedName"))
     rule = known.rule
@@ -247,8 +216,8 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, known: _Known,
             run.artifacts.get(whole(at(physical, "artifactLocation", "index")) or 0, "") if physical else ""
         )
     place = normal_place(place)
-    message = _message(result.get("message"), rule, run)
-    beginning = message[:_LONG]
+    message = message_of(result.get("message"), rule, run)
+    beginning = message[:LONGEST_PART]
     lines = known.ending
     if beginning and beginning not in lines:
         lines = (beginning, *lines)
@@ -270,51 +239,7 @@ def _finding(result: dict[str, Any], location: Any, rule_id: str, known: _Known,
     )
 
 
-def _rule(result: dict[str, Any], run: _Run) -> tuple[str, _Known]:
-    """Find the rule of a result, and what it says of all its results."""
-    index, component = whole(result.get("ruleIndex")), None
-    rule_id = text(result.get("ruleId"))
-    reference = result.get("rule")
-    if reference is not None:
-        index = whole(at(reference, "index")) if index is None else index
-        component = whole(at(reference, "toolComponent", "index"))
-        rule_id = rule_id or text(at(reference, "id"))
-    key = (rule_id, index, component, run.tool)
-    found = run.found.get(key)
-    if found is None:
-        rule_id, rule = _look_up(rule_id, index, component, run)
-        found = rule_id, _read_rule(rule_id, rule, run)
-        if len(run.found) < _MOST_KNOWN and len(rule_id) < _LONG:
-            run.found[key] = found
-    return found
-
-
-def _look_up(rule_id: str, index: int | None, component: int | None, run: _Run) -> tuple[str, dict[str, Any]]:
-    """Find a rule: by its index, else by its id, else by the id that a finer one stands under."""
-    rule = run.rules.get((_DRIVER_RULES if component is None else component, -1 if index is None else index))
-    if rule is None or (rule_id and not rule_id.startswith(text(rule.get("id")))):
-        rule = run.by_id.get(rule_id) or run.by_id.get(rule_id.rpartition("/")[0]) or rule
-    return rule_id or text(at(rule, "id")), rule or {}
-
-
-def _message(message: Any, rule: dict[str, Any], run: _Run) -> str:  # noqa: ANN401 - a JSON value
-    """Read a message: its own text, or that of the rule or tool it refers to with its gaps filled."""
-    found = text(at(message, "text")) or text(at(message, "markdown"))
-    if not found:
-        name = text(at(message, "id"))
-        found = text(at(rule, "messageStrings", name, "text")) or text(at(run.messages, name, "text"))
-    arguments = [text(argument) for argument in items(at(message, "arguments"))]
-    if not arguments:
-        return _LINK.sub(r"\1", found) if "](" in found else found
-
-    def fill(gap: re.Match[str]) -> str:
-        place = int(gap[1])
-        return arguments[place] if place < len(arguments) else gap[0]
-
-    return _LINK.sub(r"\1", _GAP.sub(fill, found))
-
-
-def _title(message: str, known: _Known, rule_id: str) -> str:
+def _title(message: str, known: Rule, rule_id: str) -> str:
     """Choose the words a person knows it by: the message's first sentence unless it is long, else the rule's own."""
     end = _SENTENCE_END.search(message)
     first = (message[: end.start()] if end else message).rstrip(".")
@@ -323,39 +248,11 @@ def _title(message: str, known: _Known, rule_id: str) -> str:
     return known.title or first or rule_id
 
 
-def _read_rule(rule_id: str, rule: dict[str, Any], run: _Run) -> _Known:
-    """Read what a rule says of all its results."""
-    about, helping = text(at(rule, "fullDescription", "text")), text(at(rule, "help", "text"))
-    tags = " ".join(text(tag) for tag in items(at(rule, "properties", "tags")))
-    name = text(rule.get("name"))
-    line = _SEVERITY_LINE.search(helping)
-    said = f"Reported by {run.tool}." if run.tool else ""
-    ending = (about[:_LONG], helping[:_LONG] if helping != about else "", text(rule.get("helpUri")), said)
-    return _Known(
-        rule=rule,
-        title=text(at(rule, "shortDescription", "text")) or name,
-        has_words=bool(about or helping),
-        ending=tuple(dict.fromkeys(line for line in ending if line)),
-        severity=_score(rule.get("properties")) or (severity_of_word(line[1]) if line else None),
-        is_scored=_score(rule.get("properties")) is not None,
-        level=text(at(rule, "defaultConfiguration", "level")),
-        category=category_of_text(f"{rule_id} {name}") or category_of_text(tags),
-        is_secure=at(rule, "properties", "security-severity") is not None
-        or _CWE.search(tags) is not None
-        or _CWE.search(rule_id) is not None,
-    )
-
-
-def _score(properties: Any) -> str | None:  # noqa: ANN401 - a JSON value
-    score = number(at(properties, "security-severity"))
-    return None if score is None else severity_of_score(score)
-
-
-def _severity(result: dict[str, Any], known: _Known, message: str) -> str:
+def _severity(result: dict[str, Any], known: Rule, message: str) -> str:
     """Read how bad it is; see the table in `lexicon`."""
     properties = result.get("properties")
     if properties:
-        found = _score(properties)
+        found = severity_by_score(properties)
         if found is None and not known.is_scored:
             words = (severity_of_word(text(at(properties, name))) for name in ("issue_severity", "severity"))
             found = next((word for word in words if word is not None), None)
@@ -364,18 +261,18 @@ def _severity(result: dict[str, Any], known: _Known, message: str) -> str:
     if known.severity is not None:
         return known.severity
     if "everity" in message and not known.has_words:
-        line = _SEVERITY_LINE.search(message)
+        line = SEVERITY_LINE.search(message)
         said = severity_of_word(line[1]) if line else None
         if said is not None:
             return said
     return severity_of_level(text(result.get("level")) or known.level)
 
 
-def _category(message: str, result: dict[str, Any], known: _Known, run: _Run) -> str:
+def _category(message: str, result: dict[str, Any], known: Rule, run: Run) -> str:
     """Guess a category; a result with a CWE or a security score is at least about security."""
     guessed = known.category or category_of(message, run.tool)
     properties = result.get("properties")
-    is_secure = known.is_secure or (bool(properties) and _CWE.search(text(at(properties, "cwe"))) is not None)
+    is_secure = known.is_secure or (bool(properties) and CWE.search(text(at(properties, "cwe"))) is not None)
     return "security" if is_secure and guessed not in {"secrets", "dependencies"} else guessed
 
 

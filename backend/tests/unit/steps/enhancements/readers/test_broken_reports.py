@@ -8,7 +8,7 @@ import random
 import pytest
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import parse_stream
+from app.post_audit.steps.enhancements.parsing import parse_stream
 from tests.support.mutations import broken, seeds
 
 REPORTS = seeds()

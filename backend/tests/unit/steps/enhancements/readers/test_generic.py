@@ -12,7 +12,7 @@ from app.post_audit.steps.enhancements.readers import all_readers
 from app.post_audit.steps.enhancements.readers.columns import finding_of_row, mapping_of
 
 if TYPE_CHECKING:
-    from app.post_audit.steps.enhancements.importing import ParsedAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
 
 Read = Callable[..., "ParsedAudit"]
 

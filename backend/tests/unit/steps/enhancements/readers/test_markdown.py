@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import ParsedAudit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit
 from tests.support.markdown_scores import OURS, SHARED, Score, labelled, score_of
 
 Read = Callable[..., ParsedAudit]

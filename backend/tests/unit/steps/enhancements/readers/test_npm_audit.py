@@ -9,7 +9,7 @@ import pytest
 from app.post_audit.errors import InputError
 
 if TYPE_CHECKING:
-    from app.post_audit.steps.enhancements.importing import ParsedAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
 
 Read = Callable[..., "ParsedAudit"]
 

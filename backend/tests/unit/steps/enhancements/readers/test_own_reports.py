@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.post_audit.steps.enhancements.importing import ParsedAudit, parse_files
+from app.post_audit.steps.enhancements.parsing import ParsedAudit, parse_files
 
 REPORTS = Path(__file__).resolve().parents[4] / "data" / "reports"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.post_audit.steps.enhancements.importing import parse_files
+from app.post_audit.steps.enhancements.parsing import parse_files
 
 PROJECT = Path(__file__).resolve().parents[6]
 DATA = PROJECT.parent / "shared" / "data"

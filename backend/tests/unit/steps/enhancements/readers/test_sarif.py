@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import parse_files
+from app.post_audit.steps.enhancements.parsing import parse_files
 from app.post_audit.steps.enhancements.policy import EnhancementsPolicy
 
 if TYPE_CHECKING:
     from app.post_audit.steps.enhancements.finding import Finding
-    from app.post_audit.steps.enhancements.importing import ParsedAudit
+    from app.post_audit.steps.enhancements.parsing import ParsedAudit
 
 Read = Callable[..., "ParsedAudit"]
 

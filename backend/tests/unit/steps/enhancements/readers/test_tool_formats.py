@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.post_audit.errors import InputError
-from app.post_audit.steps.enhancements.importing import ParsedAudit
+from app.post_audit.steps.enhancements.parsing import ParsedAudit
 
 Read = Callable[..., ParsedAudit]
 
