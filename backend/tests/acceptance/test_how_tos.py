@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from app.post_audit.db.embedded import EmbeddedServer
 from tests.support import marketplace, prisma
-from tests.support.console import unchecked
+from tests.support.console import Exchange, unchecked
 from tests.support.documents import DOCS, HOW_TO
 from tests.support.product import Product
 from tests.support.receiver import SECRET, Receiver
@@ -94,6 +94,16 @@ def test_every_how_to_is_followed() -> None:
 )
 def test_every_block_says_of_which_kind_it_is(path: Path) -> None:
     assert unchecked(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_line_that_is_not_so_is_told_by_its_number(product: Product) -> None:
+    shown = ("role ...", "...", "wallets      public.wallets", "...")
+    with Reader(product) as reader:
+        ((line, what),) = reader.does(Exchange(7, "post-audit bind", shown, shown_at=8))
+        assert reader.does(Exchange(7, "post-audit bind", shown[:2], shown_at=8)) == []
+        ((refused, _),) = reader.does(Exchange(20, "post-audit decisions 999"))
+    assert (line, refused) == (10, 20)
+    assert "wallets" in what
 
 
 @pytest.mark.usefixtures("busy")
