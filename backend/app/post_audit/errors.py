@@ -204,6 +204,9 @@ _BY_PREFIX: Final[dict[str, tuple[type[DatabaseError], str]]] = {
     "57P": (ConnectionLost, "The server is restarting; run again in a moment."),
 }
 
+# What PostgreSQL itself advises about a function that is not there: "... You might need to add explicit type casts."
+_FOR_PROGRAMMERS: Final = ("No function matches ", "No procedure matches ", "No operator matches ")
+
 
 def error_for_sqlstate(sqlstate: str | None, message: str, hint: str = "") -> DatabaseError | BindingNeeded:
     """Name the error of one SQLSTATE, the same for every transport.
@@ -217,7 +220,6 @@ def error_for_sqlstate(sqlstate: str | None, message: str, hint: str = "") -> Da
         found = _BY_PREFIX.get(code[:length])
         if found is not None:
             kind, cure = found
-            # What PostgreSQL itself advises about a function that is not there is for programmers.
-            is_told = bool(hint) and kind is not FunctionMissing
+            is_told = bool(hint) and not hint.startswith(_FOR_PROGRAMMERS)
             return kind(message, cure=hint if is_told else cure, sqlstate=code)
     return DatabaseError(message, cure=hint, sqlstate=sqlstate)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from types import FrameType
 from typing import Any, Self
 
 from app.post_audit.codec import to_json
@@ -20,6 +18,7 @@ from app.post_audit.logs import get_logger
 from app.post_audit.ports import JSON
 from app.post_audit.runner import Progress, RunReport
 from app.post_audit.steps.enhancements.inbox import Collected
+from app.post_audit.stopping import stopped_by_signals
 
 __all__ = ["PostAuditProtocol"]
 
@@ -175,25 +174,13 @@ class PostAuditProtocol:
             # It may come up after us; whatever else is wrong is for a person, now.
             _log.warning("protocol.database_away", error=str(error))
         self._stops = stops
-        former = self._take_signals()
         try:
-            if self._is_stopped:
-                self.stop()
-            yield
+            with stopped_by_signals(self.stop):
+                if self._is_stopped:
+                    self.stop()
+                yield
         finally:
             self._stops = ()
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
-    def _take_signals(self) -> dict[signal.Signals, Any]:
-        if threading.current_thread() is not threading.main_thread():
-            return {}  # only the main thread may; whoever runs this in another one calls stop()
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            _log.info("protocol.stopping", signal=signal.Signals(number).name)
-            self.stop()
-
-        return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _one(self, name: str) -> dict[str, JSON]:
         return _as_mapping(self.run_steps([name]))

@@ -28,7 +28,7 @@ DESIGNED: Final = [
     ["replay", "demonstration"],
     ["runner"],
     ["steps", "outbox", "db"],
-    ["step", "codec"],
+    ["step", "codec", "stopping"],
     ["ports", "logs", "settings"],
     ["errors", "formats", "secrecy"],
 ]

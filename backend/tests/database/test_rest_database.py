@@ -89,21 +89,22 @@ def fails(database: Database, function: str, **arguments: object) -> PostAuditEr
 
 
 class TestAnswers:
+    @pytest.mark.usefixtures("rest")
     def test_every_sqlstate_is_of_the_same_class_as_directly(
-        self, gateway: Gateway, rest: RestDatabase, direct: PsycopgDatabase
+        self, gateway: Gateway, direct: PsycopgDatabase
     ) -> None:
         """Without patience: what was rolled back would be tried again."""
-        rest.close()
-        rest = RestDatabase(gateway.url, gateway.service_key, patience_seconds=0)
-        for code, kind in FAMILIES:
-            told = [
-                fails(database, "post_audit_apply_raise", code=code, message="It failed.", cure="Do this.")
-                for database in (rest, direct)
-            ]
-            assert [type(error) for error in told] == [kind, kind], code
-            assert [error.message for error in told] == ["It failed."] * 2, code
-            assert [error.cure for error in told] == ["Do this."] * 2, code
-        rest.close()
+        with opened(gateway.url, gateway.service_key, patience_seconds=0) as impatient:
+            for code, kind in FAMILIES:
+                told = [
+                    fails(
+                        database, "post_audit_apply_raise", code=code, message="It failed.", cure="Do this."
+                    )
+                    for database in (impatient, direct)
+                ]
+                assert [type(error) for error in told] == [kind, kind], code
+                assert [error.message for error in told] == ["It failed."] * 2, code
+                assert [error.cure for error in told] == ["Do this."] * 2, code
 
     @pytest.mark.parametrize("name", ["service_key", "secret_key"])
     def test_both_kinds_of_key_are_the_service(self, gateway: Gateway, name: str) -> None:

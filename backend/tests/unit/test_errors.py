@@ -45,8 +45,11 @@ def test_the_servers_own_hint_is_the_cure() -> None:
     assert str(error_for_sqlstate("PT409", "It moved.", "Look again.")) == "It moved. Look again."
 
 
-def test_a_function_that_is_missing_is_cured_by_the_migration_whatever_the_server_advises() -> None:
-    told = error_for_sqlstate("42883", "function f() does not exist", "You might need to add casts.")
+def test_a_function_that_is_missing_is_cured_by_the_migration_and_not_by_type_casts() -> None:
+    advice = (
+        "No function matches the given name and argument types. You might need to add explicit type casts."
+    )
+    told = error_for_sqlstate("42883", "function f() does not exist", advice)
     assert told.cure == "Apply the migration again: post-audit migrate."
 
 
