@@ -6701,7 +6701,8 @@ BEGIN
     SELECT k.status, k.priority, k.category,
       CASE WHEN is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
         ELSE 'infinity' END AS seen_before,
-      CASE WHEN NOT is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
+      CASE WHEN NOT is_late AND k.status IN ('pending', 'in_progress')
+        THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> k.priority)::integer)
         ELSE '-infinity' END AS seen_from,
       (scoring -> 'points' ->> k.priority)::double precision
         * coalesce((scoring -> 'impact' ->> k.category)::double precision, 1) AS base,
@@ -6713,6 +6714,7 @@ BEGIN
       (scoring ->> 'late_points_most')::double precision AS most_for_lateness
     FROM kinds AS k
     WHERE (filters -> 'status') ? k.status
+      AND (k.status IN ('pending', 'in_progress') OR is_late IS NOT TRUE)
       AND (filters -> 'priority' IS NULL OR filters -> 'priority' ? k.priority)
       AND (filters -> 'category' IS NULL OR filters -> 'category' ? k.category)
   )
@@ -6795,13 +6797,15 @@ BEGIN
   RETURN (
     SELECT coalesce(sum(c.n), 0)
     FROM unnest(statuses) AS s (status)
-    CROSS JOIN (
+    CROSS JOIN LATERAL (
       SELECT p.priority,
         CASE WHEN is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> p.priority)::integer)
           ELSE 'infinity' END AS seen_before,
-        CASE WHEN NOT is_late THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> p.priority)::integer)
+        CASE WHEN NOT is_late AND s.status IN ('pending', 'in_progress')
+          THEN as_of - make_interval(days => (scoring -> 'days_to_fix' ->> p.priority)::integer)
           ELSE '-infinity' END AS seen_from
       FROM unnest(priorities) AS p (priority)
+      WHERE s.status IN ('pending', 'in_progress') OR is_late IS NOT TRUE
     ) AS w
     CROSS JOIN LATERAL (
       SELECT count(*) AS n FROM post_audit.tasks AS t
@@ -6824,8 +6828,8 @@ RETURN task || jsonb_build_object('version', post_audit.task_version(
 
 -- A page of tasks, the highest score first (`sort` score), the oldest (`age`), or what was closed last (`recent`). `filters`: status,
 -- disposition (`none` for those without), not_disposition, priority and category are lists; source and owner texts, an
--- empty owner means nobody; late is true or false. `scoring` is the policy. `after` is `next` of the page before and
--- holds the moment that the scores are of, so that pages fit together.
+-- empty owner means nobody; late is true or false, and what is closed is not late. `scoring` is the policy. `after` is
+-- `next` of the page before and holds the moment that the scores are of, so that pages fit together.
 CREATE FUNCTION public.post_audit_read_tasks(
   scoring jsonb, filters jsonb DEFAULT '{}', sort text DEFAULT 'score', "limit" integer DEFAULT 100, after jsonb DEFAULT NULL,
   counted boolean DEFAULT true
@@ -6866,13 +6870,15 @@ BEGIN
         AND (wanted -> 'not_disposition' IS NULL OR NOT wanted -> 'not_disposition' ? coalesce(t.disposition, 'none'))
         AND (wanted ->> 'source' IS NULL OR t.source = wanted ->> 'source')
         AND (wanted ->> 'owner' IS NULL OR coalesce(t.owner, '') = wanted ->> 'owner')
+        AND (wanted ->> 'late')::boolean IS NOT TRUE
         AND (after IS NULL OR (t.completed_at, t.id) < ((after ->> 'key')::timestamptz,
           (jsonb_populate_record(NULL::post_audit.tasks, jsonb_build_object('id', after -> 'id'))).id))
       ORDER BY t.completed_at DESC, t.id DESC LIMIT "limit"
     ) AS page;
   ELSE
     SELECT coalesce(jsonb_agg(post_audit.task_as_json(to_jsonb(t)) || jsonb_build_object(
-        'score', round((page.base + page.ageing + page.closeness)::numeric, 1), 'due_at', page.due_at, 'late', page.due_at < as_of,
+        'score', round((page.base + page.ageing + page.closeness)::numeric, 1), 'due_at', page.due_at,
+        'late', page.due_at < as_of AND page.status IN ('pending', 'in_progress'),
         'score_parts', jsonb_build_object('base', round(page.base::numeric, 1), 'ageing', round(page.ageing::numeric, 1),
           'closeness', round(page.closeness::numeric, 1))) ORDER BY page.number), '[]'),
       CASE WHEN count(*) = "limit" THEN (array_agg(jsonb_build_object('as_of', as_of, 'sort', sort, 'key', page.key,
@@ -7774,6 +7780,6 @@ WHERE v.id = 1;
 NOTIFY pgrst, 'reload schema';
 
 -- Which migration this is: SHA-256 of all above, so that it is known however it was applied.
-UPDATE post_audit.schema_version AS v SET digest = '2cb8a411e062ab1514ef5d2fae415c6fdfe1abc0c69b33cd7edd98b8b3bbd5e4' WHERE v.id = 1;
+UPDATE post_audit.schema_version AS v SET digest = '49de8176bba59118acf9802e6131c7d007a05af61663a8981b04e9d33b8b009c' WHERE v.id = 1;
 
 COMMIT;

@@ -15,6 +15,9 @@ README: Final = DOCS.parent / "README.md"
 pytestmark = pytest.mark.acceptance
 
 
+@pytest.mark.reference_only(
+    "its figures are those of our reference tables; Prisma's keep no amount of a claim"
+)
 def test_the_first_ten_minutes(tmp_path: Path, demonstration: str) -> None:
     product = first_installation(tmp_path, demonstration)
     # in place of the browser, which backend/tests/browser/test_tutorial.py has

@@ -132,6 +132,7 @@ def test_telegram(product: Product) -> None:
         assert len(api.chats[GROUP]) == 1
 
 
+@pytest.mark.direct_only("what it shows names a direct connection")
 def test_run_continuously(product: Product) -> None:
     served, stands_for = with_port(product)
     log = {"backend/logs/post_audit_protocol.log": served.log.name}
@@ -183,6 +184,8 @@ def test_connect_your_database(tmp_path: Path, empty_conninfo: str) -> None:
     follow(reader, "connect-your-database")
 
 
+@pytest.mark.direct_only("it applies the migration, as its owner")
+@pytest.mark.reference_only("the rows behind the Prisma shape come through views in place of our tables")
 @pytest.mark.usefixtures("busy")
 def test_upgrade(product: Product) -> None:
     assert product.run("run").returncode == 0

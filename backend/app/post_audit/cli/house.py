@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.post_audit.cli.shared import AsJson, StepName, app, build, ist_of, out, person, print_json, tell
-from app.post_audit.formats import count
+from app.post_audit.formats import count, counted
 
 __all__: list[str] = []
 
@@ -79,8 +79,8 @@ def _print_status(document: dict[str, Any]) -> None:
         )
     rows.add_row(
         "waiting",
-        f"{count(document['waiting'])} decisions wait for you"
-        if document["waiting"]
+        f"{counted(waiting, 'decision')} {'waits' if waiting == 1 else 'wait'} for you"
+        if (waiting := document["waiting"])
         else "nothing waits for you",
     )
     messages = ", ".join(f"{count(number)} {state}" for state, number in document["outbox"].items())
