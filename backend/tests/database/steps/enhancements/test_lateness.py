@@ -34,7 +34,7 @@ def test_what_is_closed_is_not_late(queue: Queue, sort: Sort) -> None:
     (closed,) = (
         task.id for task in tasks.list_tasks(queue.database, Filters()).tasks if task.rule == "rule-1"
     )
-    tasks.act(queue.database, [closed], Action.DONE, "asha")
+    tasks.act(queue.database, [str(closed)], Action.DONE, "asha")
     every: tuple[Status, ...] = ("pending", "in_progress", "completed", "cancelled")
 
     def rules(*, late: bool | None) -> tuple[dict[str | None, bool | None], int | None]:
