@@ -129,6 +129,14 @@ class Application:
             return None
         return first_run.prepare(self.conninfo, self.database, project_folder() / "samples")
 
+    def load_demonstration(self, *, seed: int | None = None, into: str | None = None) -> Loaded:
+        """Load a demonstration with its audit, as a first run does; see `demonstration.load_demonstration`."""
+        from app.post_audit.demonstration import DEFAULT_SEED, first_run, load_demonstration
+
+        loaded = load_demonstration(self.conninfo, seed=DEFAULT_SEED if seed is None else seed, into=into)
+        first_run.hand_over(self.database, project_folder() / "samples")
+        return loaded
+
     def take_in(self) -> list[Collected]:
         """Store the audits that lie in the inbox, each content once; files that cannot be read stay there."""
         from app.post_audit.steps.enhancements.inbox import collect

@@ -60,6 +60,8 @@ def test_it_is_loaded_only_by_the_right_name(product: Product, connection: psyco
     empty = marketplace.contents(connection)
     loaded = product.json("demo", "--yes-into", name)
     assert loaded["labels"] == marketplace.one(connection, EXAMPLES) > 0
+    # with it comes the audit of a scanner, as at a first run
+    assert marketplace.one(connection, "SELECT count(*) FROM post_audit.audits") == 1
     # also in the demonstration the steps of a database of one's own propose
     assert set(product.json("status")["modes"].values()) == {"propose"}
     removed = product.json("demo", "--remove")

@@ -35,12 +35,7 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Load an invented marketplace to try the steps on; it has a clock of its own and sends nothing."""
-    from app.post_audit.demonstration import (
-        DEFAULT_SEED,
-        confusion,
-        load_demonstration,
-        remove_demonstration,
-    )
+    from app.post_audit.demonstration import confusion, remove_demonstration
 
     with build() as application:
         if verdict:
@@ -64,9 +59,7 @@ def demo(
             )
         with progress() as bars:
             bars.say("Making the demonstration marketplace")
-            loaded = load_demonstration(
-                application.conninfo, seed=DEFAULT_SEED if seed is None else seed, into=yes_into
-            )
+            loaded = application.load_demonstration(seed=seed, into=yes_into)
     if as_json:
         print_json(loaded)
     else:

@@ -13,7 +13,7 @@ from app.post_audit.ports import Database
 from app.post_audit.steps.enhancements.importing import store_audit
 from app.post_audit.steps.enhancements.parsing import parse_files
 
-__all__ = ["SAMPLE_TARGET", "is_untouched", "prepare"]
+__all__ = ["SAMPLE_TARGET", "hand_over", "is_untouched", "prepare"]
 
 SAMPLE_TARGET = "post-audit-protocol"
 
@@ -26,15 +26,17 @@ def is_untouched(conninfo: str) -> bool:
 
 
 def prepare(conninfo: str, database: Database, samples: Path) -> Loaded | None:
-    """Load the demonstration and hand over the reports that lie in `samples` and can be read.
-
-    None when another process was quicker.
-    """
+    """Load the demonstration and hand over the samples; None when another process was quicker."""
     try:
         with connect(conninfo) as connection:
             loaded = load(connection, generate())
     except InputError:
         return None
+    hand_over(database, samples)
+    return loaded
+
+
+def hand_over(database: Database, samples: Path) -> None:
+    """Store the reports that lie in `samples` and can be read; a run makes tasks of them."""
     for audit in parse_files(sorted(samples.glob("*.sarif"))):
         store_audit(database, audit, target=SAMPLE_TARGET)
-    return loaded
