@@ -36,6 +36,7 @@ from app.post_audit.web.conversion_shapes import (
     StopBody,
     SwitchBody,
 )
+from app.post_audit.web.shapes import ExperimentId
 
 __all__ = ["carry_out", "router", "shown"]
 
@@ -75,7 +76,7 @@ def experiments(database: DatabaseOfRequest) -> Experiments:
 
 
 @router.get("/experiments/{experiment_id}")
-def experiment_detail(database: DatabaseOfRequest, experiment_id: str) -> ExperimentDetail:
+def experiment_detail(database: DatabaseOfRequest, experiment_id: ExperimentId) -> ExperimentDetail:
     """Tell everything of one running experiment: rates with bands, evidence, health, allocations, decisions."""
     past: JSON = database.call("post_audit_read_experiment_switches", experiment_id=experiment_id)
     switches = parse_facts(tuple[PastSwitch, ...], past)
@@ -86,7 +87,11 @@ def experiment_detail(database: DatabaseOfRequest, experiment_id: str) -> Experi
 
 @router.post("/experiments/{experiment_id}/switch")
 def switch_by_hand(
-    request: Request, database: DatabaseOfRequest, person: Operator, experiment_id: str, body: SwitchBody
+    request: Request,
+    database: DatabaseOfRequest,
+    person: Operator,
+    experiment_id: ExperimentId,
+    body: SwitchBody,
 ) -> Made:
     """Make a variant the active message: 409 where the experiment has changed since it was shown.
 
@@ -99,7 +104,11 @@ def switch_by_hand(
 
 @router.post("/experiments/{experiment_id}/stop")
 def stop_by_hand(
-    request: Request, database: DatabaseOfRequest, person: Operator, experiment_id: str, body: StopBody
+    request: Request,
+    database: DatabaseOfRequest,
+    person: Operator,
+    experiment_id: ExperimentId,
+    body: StopBody,
 ) -> Made:
     """Stop a variant, or end the experiment: 409 where it has changed since it was shown. Operators propose it."""
     assessment = shown(database, experiment_id, body.version)

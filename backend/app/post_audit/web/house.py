@@ -13,7 +13,7 @@ from app.post_audit.secrecy import redact
 from app.post_audit.settings import Settings
 from app.post_audit.web.access import Role, allowed
 from app.post_audit.web.context import Approver, DatabaseOfRequest, Operator, PersonOfRequest, visit_of
-from app.post_audit.web.shapes import Before, Body, Limit, Open, following
+from app.post_audit.web.shapes import Before, Body, Limit, Open, StepName, following
 
 __all__ = [
     "AuditEntry",
@@ -30,7 +30,6 @@ __all__ = [
 router = APIRouter(prefix="/api/admin", tags=["house"])
 
 _Mode = Literal["act", "propose", "paused"]
-_StepName = Literal["conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements"]
 
 
 class Status(Open):
@@ -120,7 +119,7 @@ def me(person: PersonOfRequest) -> Me:
 
 @router.put("/modes/{step}")
 def set_mode(
-    request: Request, database: DatabaseOfRequest, person: Operator, step: _StepName, body: ModeBody
+    request: Request, database: DatabaseOfRequest, person: Operator, step: StepName, body: ModeBody
 ) -> Mode:
     """Let a step act, propose or rest. To let it act by itself needs an approver; to hold it back, an operator."""
     if body.mode == "act":

@@ -14,11 +14,14 @@ __all__ = [
     "Body",
     "Change",
     "DecisionOut",
+    "ExperimentId",
     "Identifier",
     "Limit",
     "Open",
     "OutMessage",
     "Reason",
+    "StepName",
+    "TaskId",
     "following",
 ]
 
@@ -26,7 +29,14 @@ _LARGEST: Final = 2**63 - 1
 
 Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
-Identifier = Annotated[int, Path(ge=1, le=_LARGEST)]
+Identifier = Annotated[int, Path(ge=1, le=_LARGEST, description="its number, as in lists and on pages")]
+StepName = Annotated[
+    Literal["conversions", "infrastructure", "fake_data", "bugs", "live_fomo", "enhancements"],
+    Path(description="which step"),
+]
+# of the marketplace's own type, which may be a number or a text
+ExperimentId = Annotated[str, Path(description="`experiment_id`, as in the figures of all tests")]
+TaskId = Annotated[str, Path(description="`id`, as in the list of tasks")]
 
 
 def following(found: Sequence[Any], limit: int, key: str = "id") -> int | None:

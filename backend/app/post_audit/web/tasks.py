@@ -6,7 +6,7 @@ from datetime import date, datetime
 from itertools import chain, islice
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -29,7 +29,7 @@ from app.post_audit.steps.enhancements.tasks import (
 )
 from app.post_audit.web.access import Person
 from app.post_audit.web.context import DatabaseOfRequest, Operator
-from app.post_audit.web.shapes import Body
+from app.post_audit.web.shapes import Body, TaskId
 
 __all__ = ["ActionBody", "BulkBody", "ClaimBody", "router"]
 
@@ -169,7 +169,7 @@ def act_on_several(database: DatabaseOfRequest, person: Operator, body: BulkBody
 @router.get("/{task_id}")
 def task(
     database: DatabaseOfRequest,
-    task_id: str,
+    task_id: TaskId,
     before_event: Annotated[int | None, Query(ge=1, description="the id of the last event seen")] = None,
 ) -> TaskWithEvents:
     """Show one task and what happened to it, the newest first."""
@@ -178,7 +178,11 @@ def task(
 
 @router.post("/{task_id}/{action}")
 def act_on_one(
-    database: DatabaseOfRequest, person: Operator, task_id: str, action: Action, body: ActionBody
+    database: DatabaseOfRequest,
+    person: Operator,
+    task_id: TaskId,
+    action: Annotated[Action, Path(description="what to do with it")],
+    body: ActionBody,
 ) -> Task:
     """Do something with one task; 409 when its state forbids it or it has changed since `seen`."""
     return _act(database, person, [task_id], action, body).tasks[0]

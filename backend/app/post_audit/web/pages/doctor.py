@@ -104,6 +104,8 @@ def _draw_head(view: View, data: Mapping[str, Any]) -> None:
 
 
 async def _ask(view: View) -> None:
+    """Ask n8n and Telegram now, by a ping that changes nothing, and show what they answered."""
+
     def deed(_person: Person) -> str:
         found = view.house.checkup.ask()
         asked = [finding for finding in found.findings if finding.area is Area.RECEIVERS]

@@ -93,6 +93,8 @@ def _draw_modes(view: View, data: Mapping[str, Any]) -> None:
 
 
 async def _set_mode(view: View, step: str, mode: str) -> None:
+    """Arm a step, let it only propose, or pause it, in the name of who is signed in."""
+
     def deed(person: Person) -> str:
         view.house.database.call("post_audit_apply_mode", step=step, mode=mode, actor=person.name)
         view.visit.record("mode.changed", f"{step} to {mode}")
