@@ -9,9 +9,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
+from app.post_audit.errors import InvalidArgument
 from app.post_audit.ports import JSON
 
-__all__ = ["decode", "encode", "to_json"]
+__all__ = ["decode", "encode", "to_json", "utf8"]
 
 
 def to_json(value: object) -> JSON:  # noqa: C901, PLR0911 - one line a type, nothing else
@@ -55,3 +56,23 @@ def decode(text: str | bytes) -> JSON:
     """Read JSON text."""
     answer: JSON = json.loads(text)
     return answer
+
+
+def utf8(text: str) -> bytes:
+    """Encode a text for the database. Raises `InvalidArgument` for what PostgreSQL cannot hold.
+
+    That is NUL, and half of a surrogate pair: an argument of the command line that is not UTF-8 has some.
+    """
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(
+            f"A text cannot be stored: {error.object[error.start]!a} is half a character.",
+            cure="Write it in UTF-8, or leave it out.",
+            sqlstate="22021",
+        ) from None
+    if b"\0" in encoded:
+        raise InvalidArgument(
+            "A text cannot be stored: it holds the character NUL.", cure="Leave it out.", sqlstate="22021"
+        )
+    return encoded

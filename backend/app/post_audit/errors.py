@@ -190,6 +190,8 @@ _BY_PREFIX: Final[dict[str, tuple[type[DatabaseError], str]]] = {
     "42703": (InvalidArgument, ""),
     "42804": (InvalidArgument, ""),
     "22": (InvalidArgument, ""),
+    # "unsupported Unicode escape sequence": of all that JSON can write, only NUL
+    "22P05": (InvalidArgument, "Leave out the character NUL (\\u0000), which PostgreSQL cannot hold."),
     "23": (InvalidArgument, ""),
     "P0001": (InvalidArgument, ""),
     "40001": (Contention, "Try again."),

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.post_audit.codec import decode, encode, to_json
+from app.post_audit.codec import decode, encode, to_json, utf8
+from app.post_audit.errors import InvalidArgument
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -59,3 +60,17 @@ def test_what_would_have_to_be_guessed_is_refused(value: object) -> None:
 def test_not_a_number_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode(value)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_every_text_that_the_database_can_hold_is_utf8(text: str) -> None:
+    assert utf8(text).decode() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a\0b", "the character NUL"), ("a\udcffb", r"'\udcff' is half a character")]
+)
+def test_what_the_database_cannot_hold_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InvalidArgument) as told:
+        utf8(text)
+    assert said in told.value.message

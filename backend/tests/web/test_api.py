@@ -83,6 +83,7 @@ def test_not_ready_without_a_database() -> None:
         ("/api/admin/ab-test/stats?hours=0", 422),
         ("/api/admin/ab-test/stats?hours=soon", 422),
         ("/api/admin/ab-test/stats?experiment=404", 404),
+        ("/api/admin/runs?tick=%00", 422),
         ("/api/nowhere", 404),
     ],
 )

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from app.post_audit.codec import decode, encode
+from app.post_audit.codec import decode, encode, utf8
 from app.post_audit.errors import (
     ConnectionLost,
     CredentialsRefused,
@@ -209,6 +209,8 @@ class PsycopgDatabase:
             known.statements[names] = _statement(function, names, known.types)
         statement = known.statements[names]
         values = [_as_text(known.types[name], value) for name, value in arguments.items()]
+        for value in values:
+            utf8(value or "")
         try:
             return self._run(statement, values, known)
         except ConnectionLost:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from app.post_audit.codec import encode
+from app.post_audit.codec import encode, utf8
 from app.post_audit.db.rest_answers import KEY, URL, Answer, Failure, Outcome, read_answer
 from app.post_audit.db.rest_exchange import Exchange
 from app.post_audit.errors import (
@@ -172,7 +172,7 @@ class RestDatabase:
 
     def call(self, function: str, **arguments: object) -> JSON:
         """Run one SQL function in one transaction of its own. See `ports.Database`."""
-        body = encode(arguments).encode()
+        body = utf8(encode(arguments))
         may_repeat = function.startswith("post_audit_read_") or function in REPEATABLE
         began, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
         tried = 0
