@@ -51,12 +51,13 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; as root it has no sandbox of its own. Playwright runs an event loop in this thread, which the
-    tests of other files must not meet: so it ends with the file."""
+    tests of other files must not meet: so it ends with the file. Drawn by a GPU process in software, pages took a third
+    more of the processors."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("there is no chromium on this machine (Debian: apt install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
 
