@@ -11,7 +11,7 @@ from rich.text import Text
 
 from app.post_audit.cli.run import report_run
 from app.post_audit.cli.shared import AsJson, app, build, out, person, plain_table, print_json, progress
-from app.post_audit.formats import count
+from app.post_audit.formats import count, counted
 
 if TYPE_CHECKING:
     from app.post_audit.ports import Database
@@ -111,11 +111,11 @@ def _print_stored(audits: Sequence[ParsedAudit], stored: Sequence[StoredAudit]) 
     """Say of each report whether it is new."""
     for audit, item in zip(audits, stored, strict=True):
         known = "had been taken in before" if item.is_known else f"was taken in as audit {item.id}"
-        out.print(Text(f"{audit.name} ({audit.format}, {count(len(audit.different))} findings) {known}."))
+        out.print(Text(f"{audit.name} ({audit.format}, {counted(len(audit.different), 'finding')}) {known}."))
 
 
 def _shown(say: Callable[[str], None], audit: ParsedAudit) -> Callable[[int, int], None]:
-    return lambda sent, total: say(f"Storing {audit.name}: {count(sent)} of {count(total)} findings")
+    return lambda sent, total: say(f"Storing {audit.name}: {count(sent)} of {counted(total, 'finding')}")
 
 
 def _confirm(database: Database, report: RunReport, audits: list[int]) -> list[int]:
@@ -158,7 +158,7 @@ def _print_effect(effect: ImportedAudit) -> None:
 
 
 def _print_audit(audit: ParsedAudit) -> None:
-    out.print(Text(f"{audit.name}: {audit.format}, {count(len(audit.findings))} findings", style="bold"))
+    out.print(Text(f"{audit.name}: {audit.format}, {counted(len(audit.findings), 'finding')}", style="bold"))
     for column, field in audit.mapping.items():
         out.print(Text(f"  column {column} is read as {field}", style="dim"))
     table = plain_table("priority", "title", "place")

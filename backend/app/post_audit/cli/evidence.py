@@ -10,7 +10,7 @@ from rich.text import Text
 
 from app.post_audit.cli.shared import AsJson, app, build, ist_of, out, plain_table, print_json
 from app.post_audit.errors import InputError
-from app.post_audit.formats import count
+from app.post_audit.formats import count, counted
 
 __all__: list[str] = []
 
@@ -96,7 +96,7 @@ def verify(
             out.print(f"Decision {decision} has lost its evidence.")
         if not holds and not broken and not bare:
             out.print("The hash that you noted is not in the log.")
-        out.print(f"{count(checked)} checks, {'all as they were written' if holds else 'not as written'}.")
+        out.print(f"{counted(checked, 'check')}, {'all as written' if holds else 'not as written'}.")
         if last_hash is not None:
             out.print(f"Note the last hash elsewhere: {last_hash}")
     return 0 if holds else 1

@@ -110,10 +110,8 @@ def _operations(now: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"{kind}s", told + (f"; {count(missed)} not seen for a minute" if missed else "")
     queue = now["queue"]
     if queue is not None and (queue["waiting"] or queue["failed"]):
-        told = (
-            f"{count(queue['waiting'])} runs wait, the oldest for {_seconds(queue['oldest_waiting_seconds'])}"
-        )
-        yield "queue", told + (f"; {count(queue['failed'])} were given up" if queue["failed"] else "")
+        told = f"{counted(queue['waiting'], 'run')} in it, the oldest for {_seconds(queue['oldest_waiting_seconds'])}"
+        yield "queue", told + (f"; {count(queue['failed'])} given up" if queue["failed"] else "")
     if now["next_tick"] is not None:
         yield "next tick", ist_of(now["next_tick"])
 

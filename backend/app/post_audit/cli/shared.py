@@ -17,7 +17,7 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from app.post_audit.codec import to_json
-from app.post_audit.formats import count, ist
+from app.post_audit.formats import counted, ist
 
 if TYPE_CHECKING:
     from app.post_audit.compose import Application
@@ -122,7 +122,7 @@ class _Bars:
         self._bars.update(self._task, description=notice)
 
     def batch_done(self, remaining: int) -> None:
-        self._bars.update(self._task, description=f"Carrying out: {count(remaining)} changes to go")
+        self._bars.update(self._task, description=f"Carrying out: {counted(remaining, 'change')} to go")
 
     def waiting(self, owner: str) -> None:
         self._bars.update(self._task, description=f"Another run is going on ({owner}); following it")

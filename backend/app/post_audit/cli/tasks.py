@@ -26,7 +26,7 @@ from app.post_audit.cli.task_shared import (
     tasks,
 )
 from app.post_audit.errors import InputError
-from app.post_audit.formats import count, ist
+from app.post_audit.formats import count, counted, ist
 from app.post_audit.steps.enhancements import queue
 from app.post_audit.steps.enhancements.export import as_csv, as_github_issues
 
@@ -130,7 +130,7 @@ def export(
             sys.stdout.writelines(lines)
             return 0
         written = _write(output, lines)
-    out.print(f"{count(written - (kind == 'csv'))} tasks are in {output}.")
+    out.print(f"{counted(written - (kind == 'csv'), 'task')} written to {output}.")
     return 0
 
 
@@ -174,7 +174,7 @@ def _write(output: Path, lines: Iterable[str]) -> int:
             for line in lines:
                 file.write(line)
                 written += 1
-                bars.say(f"Writing: {count(written)} tasks")
+                bars.say(f"Writing: {counted(written, 'task')}")
     except OSError as error:
         raise InputError(
             f"{output} cannot be written: {error.strerror}.", cure="Name another file."

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.post_audit.doctor.facts import Health, WaitingMessages
 from app.post_audit.doctor.finding import Area, Finding, Level
-from app.post_audit.formats import count, duration, ist
+from app.post_audit.formats import count, counted, duration, ist
 
 __all__ = ["check_messages", "check_runs"]
 
@@ -64,7 +64,7 @@ def check_messages(health: Health) -> Iterator[Finding]:
             area=Area.RUNS,
             name="runs.messages",
             level=Level.WELL,
-            text=f"{count(waiting)} messages are on their way." if waiting else "No message waits.",
+            text=f"{counted(waiting, 'message')} on the way." if waiting else "No message waits.",
             numbers={"waiting": waiting},
         )
 

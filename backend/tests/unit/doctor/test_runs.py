@@ -84,6 +84,6 @@ def test_what_did_not_arrive_is_named(waiting: WaitingMessages, says: str) -> No
 
 def test_what_is_on_its_way_is_well() -> None:
     (found,) = check_messages(health(messages=(messages("pending", 3, 5), messages("sent", 1, 5))))
-    assert (found.level, found.text) == (Level.WELL, "4 messages are on their way.")
+    assert (found.level, found.text) == (Level.WELL, "4 messages on the way.")
     (none,) = check_messages(health())
     assert none.text == "No message waits."
