@@ -16,10 +16,12 @@ import pytest
 from tests.support import marketplace
 from tests.support.product import Forked, Product, until
 
-pytestmark = pytest.mark.faults
+# Kills in every `make test` are those of test_campaign.py and test_durable_runs.py.
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 # A run that was killed so often is then left alone, and has to come to the same end as one that never was.
 KILLS_OF_ONE_RUN: Final = 5
+KILLS: Final = 30
 STEPS: Final = 6
 
 Wholeness = dict[str, tuple[int, ...]]
@@ -130,16 +132,15 @@ def _await_moment(
     running.process.join(after)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(30, marks=pytest.mark.slow)])
-def test_kills_at_random_moments(tmp_path: Path, server: str, template: str, kills: int) -> None:
-    chance = random.Random(20_251_109 + kills)
+def test_kills_at_random_moments(tmp_path: Path, server: str, template: str) -> None:
+    chance = random.Random(20_251_109)
     reference = _uninterrupted(tmp_path / "uninterrupted", server, template)
     killed = rounds = 0
-    while killed < kills:
+    while killed < KILLS:
         rounds += 1
-        assert rounds <= kills, "most runs end before they can be killed"
+        assert rounds <= KILLS, "most runs end before they can be killed"
         with _marketplace(tmp_path / str(rounds), server, template) as (product, looking):
-            for _ in range(min(KILLS_OF_ONE_RUN, kills - killed)):
+            for _ in range(min(KILLS_OF_ONE_RUN, KILLS - killed)):
                 if marketplace.one(looking, _FINISHED):
                     break  # the kill came after the run's end
                 running = product.fork("run")

@@ -173,7 +173,13 @@ def servers(
     made.stop()
 
 
-@pytest.fixture(scope="session", params=["18", "15", "18-supabase", "15-supabase"])
+def _kinds() -> list[object]:
+    """Either version and either kind are met by two of the four; the other two are for `make test-all`."""
+    slow = pytest.mark.slow
+    return ["18", pytest.param("15", marks=slow), pytest.param("18-supabase", marks=slow), "15-supabase"]
+
+
+@pytest.fixture(scope="session", params=_kinds())
 def place(request: pytest.FixtureRequest, servers: Servers) -> Place:
     """Each kind of server in turn."""
     return servers.place(request.param)
