@@ -11,6 +11,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; \
 	done)
 
+# Hundreds of short processes import the same thousand modules: where this is set, as in many containers, each compiles
+# all of them again, and the tests take a third longer.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The stamps say that a part is installed; they are younger than what it was installed from.
 CREATED := $(VENV)/.created
 RUNTIME := $(VENV)/.runtime
