@@ -17,14 +17,13 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from app.post_audit.db.binaries import OWN_DATABASE, Account, Binaries, run, shared_folder
-from app.post_audit.db.state import SERVER_LOCK, give_to_owner, open_lock, take, take_within, write_state
+from app.post_audit.db.forgotten import remove_forgotten
+from app.post_audit.db.state import give_to_owner, open_lock, take_within, write_state
 from app.post_audit.errors import ConfigurationError, DatabaseUnreachable
 
 __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "settle"]
@@ -33,7 +32,6 @@ __all__ = ["Identity", "data_version", "erase", "initialise", "read_password", "
 # letter outside ASCII is one.
 _LIBC_LOCALES: Final = ("C.UTF-8", "en_US.UTF-8", "C")
 _INITDB_SECONDS: Final = 120.0  # measured 0.6 s; a slow disk syncs 1000 files
-_RESTED_SECONDS: Final = 3600.0
 _PASSWORD_BYTES: Final = 32
 _BUILTIN_LOCALES_SINCE: Final = 17  # major version
 
@@ -104,38 +102,12 @@ def _place(directory: Path, server_id: str) -> Path:
     data = directory / "data"
     if os.geteuid() != 0 or data.exists():
         return data
-    _remove_forgotten(shared_folder())
+    remove_forgotten(shared_folder())
     home = shared_folder() / server_id
     home.mkdir()
     home.chmod(0o755)  # whatever the umask: root's, but its server has to pass
     (home / "belongs-to").write_text(f"{directory}\n", encoding="utf-8")
     return home / "data"
-
-
-def _remove_forgotten(shared: Path) -> None:
-    """Remove servers of vanished temporary folders (a killed test run); those of any other folder stay.
-
-    Not one that ran within the last hour: its folder may just have been moved, and its next start would tell.
-    """
-    temporary = Path(tempfile.gettempdir())
-    for note in shared.glob("*/belongs-to"):
-        directory = Path(note.read_text(encoding="utf-8").strip())
-        if (
-            directory.is_relative_to(temporary)
-            and not directory.exists()
-            and _has_rested(note.parent / "data")
-        ):
-            with open_lock(note.parent / SERVER_LOCK) as lock:
-                if take(lock, exclusive=True):
-                    shutil.rmtree(note.parent)
-
-
-def _has_rested(data: Path) -> bool:
-    """Whether no server began or ended on these data for an hour: both change the folder's postmaster.pid."""
-    try:
-        return time.time() - data.stat().st_mtime > _RESTED_SECONDS
-    except FileNotFoundError:
-        return True
 
 
 def data_version(data: Path) -> int | None:

@@ -42,7 +42,11 @@ _LOG_LIMIT: Final = 1_000_000  # bytes of a log; one former log of the same size
 def open_lock(path: Path) -> io.FileIO:
     """Open a lock file, creating it empty; the descriptor is not inherited."""
     lock = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
-    give_to_owner(lock.fileno(), path.parent)
+    try:
+        give_to_owner(lock.fileno(), path.parent)
+    except BaseException:
+        lock.close()
+        raise
     return lock
 
 
